@@ -1,0 +1,66 @@
+"""`mlgym-lite check`: is a task sound, and can its score be forged?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from mlgym_lite.cli import options as shared
+
+
+@click.command("check")
+@click.argument("tasks", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Check every shipped task.")
+@click.option(
+    "--variant", type=click.Choice(["full", "mini"]), default="mini", show_default=True, help="Which variant to run."
+)
+@click.option("--file-only", is_flag=True, help="Read and check the files, run nothing.")
+@shared.data
+@shared.json_output
+def command(
+    tasks: tuple[str, ...], every: bool, variant: str, file_only: bool, data: Path | None, as_json: bool
+) -> None:
+    """Check TASKS: the task file, the baseline, an empty submission, and every script in cheats/."""
+    from mlgym_lite.cli.printing import harmless, number, one_line, print_json
+    from mlgym_lite.config.places import places
+    from mlgym_lite.config.run_settings import RunSettings
+    from mlgym_lite.config.task_file import Variant, load_task
+    from mlgym_lite.episode.task_check import CheckResult, check_task
+    from mlgym_lite.errors import CheckError, TaskError
+    from mlgym_lite.shipped_files import shipped_task_names
+
+    names = tuple(shipped_task_names()) if every else tasks
+    if not names:
+        raise click.UsageError("name at least one task, or use --all")
+    settings = RunSettings(variant=cast(Variant, variant), data=data)
+    results: list[CheckResult] = []
+    loaded, problems = [], []
+    for name in names:
+        try:
+            loaded.append(load_task(name))
+        except TaskError as error:
+            problems.append(str(error))
+
+    def tell(result: CheckResult) -> None:
+        mark = "ok  " if result.passed else "FAIL"
+        click.echo(
+            f"{mark} {result.task}: {result.name}: {number(result.score)}  {one_line(result.detail, 160)}", err=True
+        )
+
+    for task in loaded:
+        click.echo(f"{task.name}: {harmless(str(task.folder))}: the files are sound", err=True)
+        if not file_only:
+            results += check_task(task, settings, places(data=data).cache, tell)
+    if as_json:
+        content: dict[str, Any] = {"results": [asdict(result) for result in results], "problems": problems}
+        print_json(content)
+    failed = [result for result in results if not result.passed]
+    if problems and not loaded:
+        raise TaskError("\n".join(problems))
+    if failed or problems:
+        lines = [f"{result.task}: {result.name}: {result.detail}" for result in failed] + problems
+        raise CheckError(f"{len(lines)} of {len(results) + len(problems)} checks failed:\n  " + "\n  ".join(lines))
+    click.echo(f"{len(results)} checks passed", err=True)

@@ -1,0 +1,30 @@
+"""`mlgym-lite doctor`: what this host can do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from mlgym_lite.cli import options as shared
+
+
+@click.command("doctor")
+@shared.json_output
+def command(as_json: bool) -> None:
+    """Try everything an episode needs on this host and say what is missing and how to get it."""
+    from mlgym_lite.cli.printing import harmless, print_json
+    from mlgym_lite.config.places import places
+    from mlgym_lite.errors import IsolationError
+    from mlgym_lite.isolation.host_check import check_host
+
+    findings = check_host(places().cache)
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            mark = "ok  " if finding.works else ("FAIL" if finding.needed else "weak")
+            click.echo(f"{mark} {finding.name}: {harmless(finding.detail)}")
+    failed = [finding.name for finding in findings if finding.needed and not finding.works]
+    if failed:
+        raise IsolationError(f"no episode can run on this host until this works: {', '.join(failed)}")

@@ -1,0 +1,93 @@
+"""The command `mlgym-lite`: parses, calls the API, prints, and turns errors into text and exit codes.
+
+Commands live in modules of their own and load when they are used, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from mlgym_lite import __version__
+from mlgym_lite.errors import MLGymLiteError
+
+_COMMANDS = {
+    "run": "Run one episode and score it.",
+    "tasks": "List the shipped tasks.",
+    "check": "Check tasks: baseline, empty submission, cheats.",
+    "prepare": "Build environments and data ahead, with network.",
+    "doctor": "Try what this host can do, and say what is missing.",
+    "shell": "Work on a task yourself, in the agent's sandbox.",
+    "replay": "Run recorded actions again and compare.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Knows the commands' names and loads one when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"mlgym_lite.cli.{cmd_name}_command")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mlgym-lite")
+@click.option("-v", "--verbose", is_flag=True, help="Log what is done to stderr; every program that is run is named.")
+def group(verbose: bool) -> None:
+    """A gym for AI-research agents, without Docker, root or internet.
+
+    Start with `mlgym-lite run prisoners_dilemma --agent baseline`; `mlgym-lite doctor` says what a host lacks.
+    """
+    if verbose:
+        import logging
+
+        logging.basicConfig(
+            level=logging.DEBUG, stream=sys.stderr, format="%(relativeCreated)7d ms %(name)s: %(message)s"
+        )
+
+
+def main() -> None:
+    """The program's entry; every error of ours becomes a text on stderr and an exit code."""
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        status = group.main(prog_name="mlgym-lite", standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except click.exceptions.Abort:
+        _say("interrupted")
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        sys.exit(130)
+    except MLGymLiteError as error:
+        _say(f"error: {error}")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _say(text: str) -> None:
+    from mlgym_lite.cli.printing import harmless
+
+    click.echo(f"mlgym-lite: {harmless(text)}", err=True)

@@ -1,0 +1,64 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+
+variant = click.option(
+    "--variant", type=click.Choice(["full", "mini"]), default="full", show_default=True,
+    help="full: the real data or size; mini: small, for trying out.",
+)  # fmt: skip
+data = click.option(
+    "--data", type=PATH, help="Folder of prepared data (default: MLGYM_LITE_DATA, then the user's cache)."
+)
+json_output = click.option("--json", "as_json", is_flag=True, help="Print one JSON value on stdout and nothing else.")
+quiet = click.option("--quiet", "-q", is_flag=True, help="No progress.")
+
+
+def episode_options(function: Function) -> Function:
+    """Options of commands that run an episode."""
+    for option in reversed(
+        (
+            variant,
+            click.option("--profile", default="default", show_default=True, help="Sandbox profile: a name or a TOML file."),
+            click.option(
+                "--isolation", type=click.Choice(["auto", "bubblewrap"]), default="auto", show_default=True,
+                help="Which mechanism puts up the sandbox.",
+            ),
+            click.option("--seed", type=int, default=0, show_default=True, help="The episode's MLGYM_LITE_SEED."),
+            click.option("--max-steps", type=click.IntRange(1), help="Steps at most (default: the task's)."),
+            click.option("--time-limit", type=click.FloatRange(0, min_open=True), help="Seconds at most (default: the task's)."),
+            click.option("--gpus", type=click.IntRange(0), help="Number of GPUs (default: the task's)."),
+            click.option("--python", type=PATH, help="An interpreter whose environment the agent's venv is layered over."),
+            data,
+            click.option("--output", type=PATH, help="The run directory, which must not exist (default: below ./runs)."),
+        )
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def run_settings(options: dict[str, Any]) -> Any:
+    """RunSettings from the options of `episode_options`, which are taken out of `options`."""
+    from mlgym_lite.config.run_settings import RunSettings
+
+    return RunSettings(
+        variant=options.pop("variant"),
+        profile=options.pop("profile"),
+        isolation=options.pop("isolation"),
+        seed=options.pop("seed"),
+        max_steps=options.pop("max_steps"),
+        time_limit_seconds=options.pop("time_limit"),
+        gpus=options.pop("gpus"),
+        data=options.pop("data"),
+        python=options.pop("python"),
+        output=options.pop("output"),
+    )

@@ -1,0 +1,46 @@
+"""`mlgym-lite prepare`: what needs a network, done ahead."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from mlgym_lite.cli import options as shared
+
+
+@click.command("prepare")
+@click.argument("tasks", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Prepare every shipped task.")
+@click.option("--source", type=shared.PATH, help="A file that the task needs from you, such as a CSV under a licence.")
+@click.option("--environments-only", is_flag=True, help="Leave the data out.")
+@shared.data
+@shared.json_output
+def command(
+    tasks: tuple[str, ...], every: bool, source: Path | None, environments_only: bool, data: Path | None, as_json: bool
+) -> None:
+    """Build the environments of TASKS and put their data in place, on a machine with network.
+
+    The results lie in the cache (MLGYM_LITE_CACHE) and the data folder (--data, MLGYM_LITE_DATA); nodes without network use
+    both read-only.
+    """
+    from mlgym_lite.cli.printing import harmless, print_json
+    from mlgym_lite.config.places import places
+    from mlgym_lite.config.task_file import load_task
+    from mlgym_lite.episode.preparation import prepare_task
+    from mlgym_lite.shipped_files import shipped_task_names
+
+    names = tuple(shipped_task_names()) if every else tasks
+    if not names:
+        raise click.UsageError("name at least one task, or use --all")
+    if source is not None and len(names) != 1:
+        raise click.UsageError("--source goes with one task")
+    where = places(data=data)
+    for name in names:
+        prepare_task(
+            load_task(name), where, os.environ, source=source, with_data=not environments_only,
+            on_progress=lambda text: click.echo(harmless(text), err=True),
+        )  # fmt: skip
+    if as_json:
+        print_json({"prepared": list(names), "cache": str(where.cache), "data": str(where.data)})

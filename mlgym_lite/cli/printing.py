@@ -1,0 +1,121 @@
+"""What people see: progress on stderr, results at the end, and text of the agent's made harmless for a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from mlgym_lite.episode.engine import Episode
+    from mlgym_lite.episode.outcome import Outcome, Step
+    from mlgym_lite.episode.runner import Listeners
+
+_SHOWN_COMMAND = 60
+
+
+def harmless(text: str) -> str:
+    """Text with control characters made visible, so that it cannot move a terminal's cursor or change its settings."""
+    return "".join(
+        character
+        if character in "\n\t" or (character >= " " and not "\x7f" <= character <= "\x9f")
+        else _visible(character)
+        for character in text
+    )
+
+
+def _visible(character: str) -> str:
+    return f"\\x{ord(character):02x}"
+
+
+def one_line(text: str, length: int = _SHOWN_COMMAND) -> str:
+    """The beginning of a text on one line."""
+    line = harmless(" ".join(text.split()))
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def print_json(value: Mapping[str, Any] | list[Any]) -> None:
+    """The one thing on stdout with --json."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def number(value: float | None) -> str:
+    """A score for people."""
+    return "—" if value is None else f"{value:.6g}"
+
+
+class Progress:
+    """Tells a person how an episode goes: a status line that lives on a terminal, plain lines elsewhere."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._live = not quiet and sys.stderr.isatty()
+        self._started = 0.0
+
+    def listeners(self) -> Listeners:
+        """What the engine tells it."""
+        from mlgym_lite.episode.runner import Listeners
+
+        return Listeners(on_progress=self.line, on_start=self._start, on_action=self._action, on_step=self._step)
+
+    def line(self, text: str) -> None:
+        """A line of its own."""
+        if not self._quiet:
+            self._clear()
+            click.echo(harmless(text), err=True)
+
+    def _start(self, episode: Episode) -> None:
+        self.line(f"{episode.task.name}: run directory {episode.run_directory}")
+
+    def _action(self, episode: Episode, action: str) -> None:
+        self._started = time.monotonic()
+        if self._live:
+            shown = f"step {episode.budget.steps_used + 1}/{episode.budget.max_steps}  running  $ {one_line(action)}"
+            click.echo(f"\r\x1b[2K{shown}", nl=False, err=True)
+
+    def _step(self, episode: Episode, step: Step) -> None:
+        status = "—" if step.exit_status is None else str(step.exit_status)
+        self.line(
+            f"step {step.number}/{episode.budget.max_steps}  {step.seconds:.2f} s  exit {status}  "
+            f"best {number(episode.best)}  $ {one_line(step.action)}"
+        )
+
+    def _clear(self) -> None:
+        if self._live:
+            click.echo("\r\x1b[2K", nl=False, err=True)
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """The end of an episode, for a person."""
+    result = outcome.result
+    ending, score = result["ending"], result["score"]
+    lines = []
+    if score is None:
+        lines.append(f"not scored: {ending['reason']}" + (f" ({ending['detail']})" if ending["detail"] else ""))
+    else:
+        baseline = result["baseline"]["metrics"].get(score["metric"])
+        better = result["improvement"]
+        change = "" if better is None else f", {'better' if better > 0 else 'not better'} by {abs(better):.6g}"
+        lines.append(
+            f"{score['metric']} = {number(score['value'])} ({score['direction']}; baseline {number(baseline)}{change})"
+        )
+        others = {name: value for name, value in score["metrics"].items() if name != score["metric"]}
+        if others:
+            lines.append("also: " + ", ".join(f"{name} = {number(value)}" for name, value in others.items()))
+        how = "autosubmitted" if ending["autosubmitted"] else ending["reason"]
+        if ending["autosubmitted"]:
+            how += f" at the {ending['reason'].replace('_', ' ')}"
+        lines.append(f"{how} after {result['steps']} steps, {result['validations_used']} validations")
+    labels = [result["variant"]] + (["test feedback"] if result["feedback"] == "test" else [])
+    isolation = result["isolation"]
+    lines.append(
+        f"{result['task']} [{', '.join(labels)}]  {result['seconds']['total']:.1f} s  "
+        f"{isolation['mechanism']}, limits by {isolation['limits']}"
+        + (f", weakened: {', '.join(isolation['weakened'])}" if isolation["weakened"] else "")
+    )
+    lines.append(f"record: {result['run_directory']}")
+    click.echo(harmless("\n".join(lines)), err=True)

@@ -1,0 +1,49 @@
+"""`mlgym-lite run`: one episode."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mlgym_lite.cli import options as shared
+
+
+@click.command("run")
+@click.argument("task")
+@click.option("--agent", type=click.Choice(["baseline", "scripted", "human"]), help="Who decides the actions.")
+@click.option("--model", help="The model's name, for the record.")
+@click.option(
+    "--actions", type=shared.PATH,
+    help="Actions for the scripted agent: JSON Lines (a text or {\"action\": …} each) or a MLGym .traj; implies --agent scripted.",
+)  # fmt: skip
+@shared.episode_options
+@shared.json_output
+@shared.quiet
+def command(
+    task: str, agent: str | None, model: str | None, actions: Path | None, as_json: bool, quiet: bool, **options: Any
+) -> int:
+    """Run one episode of TASK: a task.toml, its folder, or a shipped task's name.
+
+    Exit status 0: the episode was scored.
+    """
+    from mlgym_lite.cli.agent_choice import choose_agent
+    from mlgym_lite.cli.endings import exit_status
+    from mlgym_lite.cli.printing import Progress, print_json, print_outcome
+    from mlgym_lite.config.places import places
+    from mlgym_lite.config.task_file import load_task
+    from mlgym_lite.episode.runner import run_episode
+
+    settings = shared.run_settings(options)
+    loaded = load_task(task)
+    cache = places(data=settings.data).cache
+    chosen, listeners = choose_agent(agent, actions, Progress(quiet=quiet), cache)
+    outcome = run_episode(loaded, chosen, settings, cache=cache, listeners=listeners, model=model)
+    if as_json:
+        print_json(dict(outcome.result))
+    if not quiet:
+        print_outcome(outcome)
+    sys.stdout.flush()
+    return exit_status(outcome)

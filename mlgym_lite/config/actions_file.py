@@ -1,0 +1,100 @@
+"""Recorded actions: JSON Lines of ours, a run directory's trajectory.jsonl, or a MLGym .traj file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlgym_lite.errors import ActionsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedStep:
+    """One recorded action, with what was seen where the file holds it."""
+
+    action: str
+    observation: str | None = None
+    scores: tuple[dict[str, float], ...] = ()
+    """What validations and submissions within this step scored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A file of recorded actions, read."""
+
+    path: Path
+    steps: tuple[RecordedStep, ...]
+    loose_scores: tuple[dict[str, float], ...] = ()
+    """Scores in order that the format does not tie to steps (.traj)."""
+
+
+def read_recording(path: Path) -> Recording:
+    """Read a file of actions or a run directory; raises ActionsError with the file and the line."""
+    if path.is_dir():
+        path = path / "trajectory.jsonl"
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ActionsError(f"{path}: is not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise ActionsError(
+            f"{path}: cannot be read: {error.strerror or error}. Expected JSON Lines of actions, a MLGym .traj file, or a run "
+            "directory with a trajectory.jsonl"
+        ) from error
+    return _read_traj(path, text) if path.suffix == ".traj" else _read_lines(path, text)
+
+
+def _read_lines(path: Path, text: str) -> Recording:
+    steps: list[RecordedStep] = []
+    lines = text.split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            if path.name == "trajectory.jsonl" and number == len(lines):
+                break  # the run was killed while it wrote this line
+            raise ActionsError(
+                f'{path}: line {number}: is not JSON ({error}); expected a text or {{"action": …}}'
+            ) from error
+        steps.append(_line_step(path, number, value))
+    if not steps:
+        raise ActionsError(f'{path}: holds no action; expected one JSON text or {{"action": …}} a line')
+    return Recording(path=path, steps=tuple(steps))
+
+
+def _line_step(path: Path, number: int, value: Any) -> RecordedStep:
+    if isinstance(value, str):
+        return RecordedStep(action=value)
+    if isinstance(value, dict) and isinstance(value.get("action"), str):
+        observation = value.get("observation")
+        scores = tuple(
+            entry["metrics"] for entry in value.get("scores") or () if isinstance(entry, dict) and "metrics" in entry
+        )
+        return RecordedStep(
+            action=value["action"], observation=observation if isinstance(observation, str) else None, scores=scores
+        )
+    shown = json.dumps(value)[:80]
+    raise ActionsError(f'{path}: line {number}: expected a text or an object with a text "action", not {shown}')
+
+
+def _read_traj(path: Path, text: str) -> Recording:
+    try:
+        content = json.loads(text)
+        entries = content["trajectory"]
+        steps = tuple(
+            RecordedStep(action=entry["action"], observation=entry.get("observation"))
+            for entry in entries
+            if entry["action"]
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ActionsError(
+            f"{path}: is not a MLGym trajectory ({error!r}); expected an object with trajectory[].action"
+        ) from error
+    if not all(isinstance(step.action, str) for step in steps) or not steps:
+        raise ActionsError(f"{path}: expected a list `trajectory` whose entries have a text `action`")
+    scores = content.get("info", {}).get("score") or []
+    return Recording(path=path, steps=steps, loose_scores=tuple(score for score in scores if isinstance(score, dict)))

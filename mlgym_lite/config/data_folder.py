@@ -1,0 +1,110 @@
+"""A task's data on this host: where it lies, whether it is what was prepared, and what to do when it is not there.
+
+The data of one variant is two trees: agent/ (shown read-only at /data) and judge/ (labels, shown to the grader only).
+`mini` ships in the task's folder; `full` is put below the data folder by `mlgym-lite prepare`, with a manifest.json that
+holds every file's size and sha256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlgym_lite.config.places import Places
+from mlgym_lite.config.task_file import Task, Variant
+from mlgym_lite.errors import DataError
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataTrees:
+    """The two trees of one variant; None where the task has no data."""
+
+    agent: Path | None
+    judge: Path | None
+
+
+def full_folder(task: Task, places: Places) -> Path:
+    """Where `prepare` puts a task's full data."""
+    return places.data / task.name
+
+
+def is_ready(task: Task, variant: Variant, places: Places) -> bool:
+    """Whether a variant can run on this host."""
+    if task.data is None:
+        return True
+    if variant == "mini":
+        return task.data.mini is not None
+    return (full_folder(task, places) / MANIFEST).is_file()
+
+
+def find_data(task: Task, variant: Variant, places: Places) -> DataTrees:
+    """The data of a variant; raises DataError with the command that gets it where it is missing or was changed."""
+    if task.data is None:
+        return DataTrees(agent=None, judge=None)
+    if variant == "mini":
+        if task.data.mini is None:
+            raise DataError(f"{task.name} has no mini variant")
+        return _trees(task.path(task.data.mini))
+    folder = full_folder(task, places)
+    if not (folder / MANIFEST).is_file():
+        hand_over = f" --source {task.data.source.name}" if task.data.source else ""
+        why = f"\n  {task.data.source.instructions}" if task.data.source else ""
+        raise DataError(
+            f"{task.name}: its full data is not in {folder}. Run `mlgym-lite prepare {task.name}{hand_over}` once, or name "
+            f"the data folder with --data or MLGYM_LITE_DATA, or use --variant mini.{why}"
+        )
+    _check_sizes(folder)
+    return _trees(folder)
+
+
+def _trees(folder: Path) -> DataTrees:
+    return DataTrees(
+        agent=folder / "agent" if (folder / "agent").is_dir() else None,
+        judge=folder / "judge" if (folder / "judge").is_dir() else None,
+    )
+
+
+def _check_sizes(folder: Path) -> None:
+    """Compare sizes at every run; the checksums are `prepare`'s to compare, as they read everything."""
+    for name, entry in read_manifest(folder).items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != entry["bytes"]:
+            raise DataError(
+                f"{path}: is not what was prepared ({entry['bytes']} bytes); run `mlgym-lite prepare` again"
+            )
+
+
+def read_manifest(folder: Path) -> dict[str, dict[str, int | str]]:
+    """The manifest's files: name to bytes and sha256; raises DataError where it cannot be read."""
+    path = folder / MANIFEST
+    try:
+        files: dict[str, dict[str, int | str]] = json.loads(path.read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); run `mlgym-lite prepare` again") from error
+    return files
+
+
+def write_manifest(folder: Path, source: str | None) -> None:
+    """Record every file below a folder, atomically."""
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    aside = folder / f"{MANIFEST}.part"
+    aside.write_text(json.dumps({"source": source, "files": files}, indent=1) + "\n", encoding="utf-8")
+    os.replace(aside, folder / MANIFEST)
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            total.update(piece)
+    return total.hexdigest()

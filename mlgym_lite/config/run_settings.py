@@ -1,0 +1,33 @@
+"""The settings of one run: everything a person chooses, with what happens when they choose nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mlgym_lite.config.task_file import Variant
+
+IsolationChoice = Literal["auto", "bubblewrap"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What one episode runs with."""
+
+    variant: Variant = "full"
+    profile: str = "default"
+    isolation: IsolationChoice = "auto"
+    seed: int = 0
+    """Given to the agent's sandbox as MLGYM_LITE_SEED; gradings draw their own, fresh ones."""
+    max_steps: int | None = None
+    """None: the task's."""
+    time_limit_seconds: float | None = None
+    """Wall time of the episode; None: the task's."""
+    gpus: int | None = None
+    """None: the task's."""
+    data: Path | None = None
+    python: Path | None = None
+    """An interpreter whose environment the agent's venv is layered over, instead of one built from the requirements."""
+    output: Path | None = None
+    """The run directory, which must not exist; None: a new one below runs/ in the working directory."""

@@ -1,0 +1,53 @@
+"""Turning an agent's action into the text that the shell runs.
+
+Agents write edits as MLGym's do, the new text behind the command and a closing line of its own:
+
+    edit 3:5
+    the new lines
+    end_of_edit
+
+which a shell would take for further commands. Such a block becomes a here-document. Nothing else of an action is changed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_CLOSING = {"edit": "end_of_edit", "insert": "end_of_insert"}
+_OPENING = re.compile(r"^[ \t]*(?:(?P<edit>edit)[ \t]+\d+[ \t]*:[ \t]*\d+|(?P<insert>insert)[ \t]+\d+)[ \t]*$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShellInput:
+    """What is run, or why nothing is."""
+
+    text: str
+    problem: str | None = None
+
+
+def shell_input(action: str) -> ShellInput:
+    """The shell's input for an action; `problem` is told to the agent in place of running it."""
+    if "\0" in action:
+        return ShellInput(
+            text="", problem="The action holds a NUL character, which no shell command can; nothing was run."
+        )
+    if "edit" not in action and "insert" not in action:
+        return ShellInput(text=action)
+    lines: list[str] = []
+    closing: str | None = None
+    for line in action.split("\n"):
+        if closing is None:
+            match = _OPENING.match(line)
+            if match:
+                closing = _CLOSING["edit" if match["edit"] else "insert"]
+                line = f"{line.rstrip()} <<'{closing}'"
+        elif line.strip() == closing:
+            line, closing = closing, None
+        lines.append(line)
+    if closing is not None:
+        return ShellInput(
+            text="",
+            problem=f"Malformed edit: no line `{closing}` closes it; nothing was run. Write the text, then {closing}.",
+        )
+    return ShellInput(text="\n".join(lines))

@@ -1,0 +1,64 @@
+"""The baseline a score is compared with: stated in the task file, or measured once on this host and kept in the cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mlgym_lite.config.places import Places
+from mlgym_lite.config.run_settings import RunSettings
+from mlgym_lite.config.task_file import Task, Variant
+
+
+def known_baseline(task: Task, variant: Variant, places: Places) -> Mapping[str, float] | None:
+    """The stated baseline, else the one measured before; None where neither is there or the task has no solution."""
+    stated = task.stated_baseline(variant)
+    if stated is not None:
+        return stated
+    try:
+        content: Mapping[str, float] = json.loads(_kept_in(task, variant, places).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content
+
+
+def keep_baseline(task: Task, variant: Variant, places: Places, metrics: Mapping[str, float]) -> None:
+    """Keep a measured baseline; a cache that cannot be written only means that it is measured again."""
+    path = _kept_in(task, variant, places)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(f".{os.getpid()}.part")
+        aside.write_text(json.dumps(dict(metrics)), encoding="utf-8")
+        os.replace(aside, path)
+    except OSError:
+        return
+
+
+def _kept_in(task: Task, variant: Variant, places: Places) -> Path:
+    return places.cache / "baselines" / f"{task.name}-{variant}-{task.digest[:24]}.json"
+
+
+def measure_baseline(
+    task: Task, settings: RunSettings, variant: Variant, places: Places, episode: Callable[..., Any]
+) -> Mapping[str, float] | None:
+    """Run the task's solution in an episode of its own and keep what it scores; None where the task has no solution."""
+    from mlgym_lite.agents.baseline import BaselineAgent
+    from mlgym_lite.episode.runner import mounts_for, run_agent
+
+    if not (task.folder / "solution" / "solve.sh").is_file():
+        return None
+    agent = BaselineAgent()
+    with tempfile.TemporaryDirectory(prefix="mlgym-lite-baseline-") as folder:
+        own = replace(settings, variant=variant, output=Path(folder) / "run", max_steps=None, time_limit_seconds=None)
+        with episode(task, settings=own, agent="baseline", further_mounts=mounts_for(agent, task, places.cache)) as run:
+            outcome = run_agent(run, agent)
+    if outcome.result["score"] is None:
+        return None
+    metrics: Mapping[str, float] = outcome.result["score"]["metrics"]
+    keep_baseline(task, variant, places, metrics)
+    return metrics

@@ -1,0 +1,134 @@
+"""What the engine hands out: observations, steps, attempts, endings, and the outcome of an episode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+AttemptKind = Literal["validate", "submit"]
+Fault = Literal["agent", "limit", "task", "us", "user"]
+Reason = Literal[
+    "submitted",
+    "gave_up",
+    "step_limit",
+    "time_limit",
+    "cost_limit",
+    "context_limit",
+    "format_errors",
+    "agent_error",
+    "grader_error",
+    "sandbox_error",
+    "interrupted",
+]
+
+FAULTS: Mapping[Reason, Fault] = {
+    "submitted": "agent",
+    "gave_up": "agent",
+    "step_limit": "limit",
+    "time_limit": "limit",
+    "cost_limit": "limit",
+    "context_limit": "limit",
+    "format_errors": "agent",
+    "agent_error": "agent",
+    "grader_error": "task",
+    "sandbox_error": "us",
+    "interrupted": "user",
+}
+"""Every way an episode can end, and whose doing it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What the agent is shown at the start."""
+
+    text: str
+    """The task's instruction."""
+    working_directory: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One scoring of the agent's work."""
+
+    step: int
+    kind: AttemptKind
+    metrics: Mapping[str, float] | None
+    """None when the submission was rejected."""
+    message: str = ""
+    """Why it was rejected."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """The one reason an episode ended for."""
+
+    reason: Reason
+    detail: str = ""
+    autosubmitted: bool = False
+
+    @property
+    def fault(self) -> Fault:
+        """Whose doing it was."""
+        return FAULTS[self.reason]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One action and what came of it."""
+
+    number: int
+    action: str
+    observation: str
+    exit_status: int | None
+    """None when the shell ended with the command."""
+    working_directory: str
+    seconds: float
+    attempts: tuple[Attempt, ...] = ()
+    terminated: bool = False
+    """The agent submitted."""
+    truncated: bool = False
+    """A limit ended the episode."""
+    resources: Mapping[str, float | int | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A state of an episode to fork from: files, working directory and exported variables; processes are no part of it."""
+
+    folder: Path
+    """Holds workspace/ and venv/."""
+    working_directory: str
+    variables: str
+    """Shell text that sets the exported variables."""
+    step: int
+    validations_used: int
+    run_directory: Path
+    """The episode it was taken from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How an episode ended; the content of result.json."""
+
+    result: Mapping[str, Any]
+    ending: Ending
+    run_directory: Path
+
+    @property
+    def score(self) -> float | None:
+        """The value of the metric that ranks, or None."""
+        score = self.result["score"]
+        return None if score is None else float(score["value"])
+
+
+def attempt_record(attempt: Attempt) -> dict[str, Any]:
+    """An attempt as it is written in result.json and trajectory.jsonl."""
+    record: dict[str, Any] = {"step": attempt.step, "kind": attempt.kind, "metrics": dict(attempt.metrics or {})}
+    return record if attempt.metrics is not None else {**record, "rejected": attempt.message}
+
+
+def ending_record(ending: Ending) -> dict[str, Any]:
+    """An ending as it is written in result.json."""
+    return {**asdict(ending), "fault": ending.fault}

@@ -1,0 +1,219 @@
+"""Everything an episode needs before it starts: its variant, data, environments, limits and mechanism.
+
+Whatever can be wrong is found here, before a run directory or a process exists. `prepare_task` does ahead of time, on a
+machine with network, what an episode would otherwise do at its first run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlgym_lite.config.data_folder import (
+    file_sha256,
+    find_data,
+    full_folder,
+    is_ready,
+    read_manifest,
+    write_manifest,
+)
+from mlgym_lite.config.places import Places
+from mlgym_lite.config.run_settings import RunSettings
+from mlgym_lite.config.sandbox_profile import SandboxProfile, load_profile
+from mlgym_lite.config.task_file import Task, Variant, expand
+from mlgym_lite.episode.sandboxes import EpisodeSandboxes
+from mlgym_lite.errors import DataError, LimitError
+from mlgym_lite.isolation.limits import cpu_count
+from mlgym_lite.isolation.mechanisms import choose_mechanism
+from mlgym_lite.isolation.protocol import Limits, Mount
+from mlgym_lite.isolation.virtual_environments import (
+    BaseEnvironment,
+    Interpreter,
+    bare_environment,
+    built_environment,
+    existing_environment,
+    find_interpreter,
+)
+from mlgym_lite.processes import run_program
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """What an episode runs with, resolved."""
+
+    variant: Variant
+    profile: SandboxProfile
+    sandboxes: EpisodeSandboxes
+
+
+def prepare_episode(
+    task: Task,
+    settings: RunSettings,
+    places: Places,
+    environment: Mapping[str, str],
+    *,
+    further_mounts: tuple[Mount, ...] = (),
+    on_progress: Progress | None = None,
+) -> Preparation:
+    """Resolve everything an episode of this task needs; raises the error of what is missing."""
+    variant = settings.variant
+    profile = load_profile(settings.profile)
+    limits = _limits(task, settings, profile)
+    mechanism = choose_mechanism(settings.isolation)
+    data = find_data(task, variant, places)
+    base = agent_base(task, settings.python, places, environment, on_progress)
+    sandboxes = EpisodeSandboxes(
+        task=task, variant=variant, seed=settings.seed, mechanism=mechanism, profile=profile, limits=limits, base=base,
+        grader_base=grader_base(task, places, environment, on_progress), data=data, cache=places.cache,
+        task_environment=expand(task.file.environment.env, environment, f"{task.name}: [environment].env"),
+        grader_environment=expand(task.file.verifier.env, environment, f"{task.name}: [verifier].env"),
+        further_mounts=further_mounts,
+    )  # fmt: skip
+    return Preparation(variant=variant, profile=profile, sandboxes=sandboxes)
+
+
+def _limits(task: Task, settings: RunSettings, profile: SandboxProfile) -> Limits:
+    wanted = task.file.environment
+    gpus = wanted.gpus if settings.gpus is None else settings.gpus
+    if gpus:
+        raise LimitError(f"{task.name}: asks for {gpus} GPUs; this version runs tasks without GPUs only (--gpus 0)")
+    if wanted.cpus and wanted.cpus > cpu_count():
+        raise LimitError(f"{task.name}: asks for {wanted.cpus:g} CPUs; this process may use {cpu_count()}")
+    memory = (wanted.memory_mb or profile.memory_mb) << 20
+    return Limits(
+        memory_bytes=memory,
+        cpus=wanted.cpus,
+        processes=profile.processes,
+        open_files=profile.open_files,
+        file_bytes=wanted.storage_mb << 20 if wanted.storage_mb else None,
+        temporary_bytes=min(profile.temporary_mb << 20, memory // 2),
+        home_bytes=min(profile.home_mb << 20, memory // 4),
+        shared_memory_bytes=min(profile.shared_memory_mb << 20, memory // 4),
+    )
+
+
+def agent_base(
+    task: Task, python: Path | None, places: Places, environment: Mapping[str, str], on_progress: Progress | None
+) -> BaseEnvironment:
+    """What the agent's virtual environment is layered over."""
+    if python is not None:
+        return existing_environment(find_interpreter(python))
+    return _base(task, task.file.metadata.mlgym_lite.requirements, places, environment, on_progress)
+
+
+def grader_base(
+    task: Task, places: Places, environment: Mapping[str, str], on_progress: Progress | None
+) -> BaseEnvironment:
+    """What the grader's virtual environment is layered over; never the agent's choice."""
+    return _base(task, task.file.metadata.mlgym_lite.grader_requirements, places, environment, on_progress)
+
+
+def _base(
+    task: Task, requirements: str | None, places: Places, environment: Mapping[str, str], on_progress: Progress | None
+) -> BaseEnvironment:
+    interpreter: Interpreter = find_interpreter()
+    if requirements is None:
+        return bare_environment(interpreter)
+    return built_environment(
+        task.path(requirements),
+        interpreter,
+        places.cache,
+        environment=environment,
+        on_progress=on_progress,
+        task_name=task.name,
+    )
+
+
+def prepare_task(
+    task: Task,
+    places: Places,
+    environment: Mapping[str, str],
+    *,
+    source: Path | None,
+    with_data: bool,
+    on_progress: Progress,
+) -> None:
+    """Build the task's environments and, where it has data to prepare, put that in place; safe to repeat."""
+    agent_base(task, None, places, environment, on_progress)
+    grader_base(task, places, environment, on_progress)
+    on_progress(f"{task.name}: environments are in {places.cache / 'environments'}")
+    if task.data is None or task.data.prepare is None or not with_data:
+        return
+    folder = full_folder(task, places)
+    if is_ready(task, "full", places) and source is None:
+        _verify(folder)
+        on_progress(f"{task.name}: the data in {folder} is complete")
+        return
+    _prepare_data(task, folder, source, on_progress)
+
+
+def _verify(folder: Path) -> None:
+    for name, entry in read_manifest(folder).items():
+        if not (folder / name).is_file() or file_sha256(folder / name) != entry["sha256"]:
+            raise DataError(
+                f"{folder / name}: is not what was prepared (sha256 {entry['sha256']}); delete {folder} and prepare again"
+            )
+
+
+def _prepare_data(task: Task, folder: Path, source: Path | None, on_progress: Progress) -> None:
+    assert task.data is not None and task.data.prepare is not None
+    _check_source(task, source)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
+    except OSError as error:
+        raise DataError(
+            f"{folder.parent}: cannot be written: {error.strerror}; name another folder with --data"
+        ) from error
+    try:
+        command = [sys.executable, task.path(task.data.prepare), aside, *([source] if source else [])]
+        result = run_program(command, on_line=on_progress)
+        if result.status != 0:
+            raise DataError(
+                f"{task.name}: {task.data.prepare} failed with exit status {result.status}:\n{result.output[-2000:]}"
+            )
+        _check_yield(task, aside)
+        for part in aside.rglob("*"):
+            part.chmod(0o755 if part.is_dir() else 0o644)
+        (aside / "judge").chmod(0o700) if os.geteuid() != 0 else None
+        write_manifest(aside, task.data.source.sha256 if task.data.source else None)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    on_progress(f"{task.name}: the data is in {folder}")
+
+
+def _check_source(task: Task, source: Path | None) -> None:
+    assert task.data is not None
+    wanted = task.data.source
+    if wanted is None:
+        return
+    if source is None:
+        raise DataError(
+            f"{task.name}: needs {wanted.name}, which only you can get: {wanted.instructions}\n"
+            f"Then run `mlgym-lite prepare {task.name} --source {wanted.name}`"
+        )
+    if not source.is_file():
+        raise DataError(f"{source}: no such file; expected {wanted.name} for {task.name}")
+    found = file_sha256(source)
+    if found != wanted.sha256:
+        raise DataError(
+            f"{source}: is not the {wanted.name} that {task.name} is about: its sha256 is {found}, expected {wanted.sha256}. "
+            f"{wanted.instructions}"
+        )
+
+
+def _check_yield(task: Task, folder: Path) -> None:
+    assert task.data is not None
+    for name, wanted in task.data.sha256.items():
+        path = folder / name
+        if not path.is_file() or file_sha256(path) != wanted:
+            raise DataError(f"{task.name}: preparing yielded a {name} that is not the expected one (sha256 {wanted})")

@@ -1,0 +1,96 @@
+"""The run directory: what an episode leaves on disk, written so that a killed run still tells its story.
+
+run.json          everything resolved, before the first step
+trajectory.jsonl  one line for each step, on disk before the next step begins
+outputs/          the whole output of steps whose observation was cut or is not text
+workspace/        the agent's files        submission/  what was handed to the grader        grading/  what graders said
+result.json       written last, aside and then moved into place
+.state/           what the engine itself needs: the virtual environment's layers, snapshots
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlgym_lite.errors import OutputError
+
+_FOLDERS = ("outputs", "workspace", "submission", "grading", ".state")
+
+
+def new_run_path(runs: Path, *parts: str) -> Path:
+    """A path for a new run below `runs`, named after its parts and the time."""
+    name = "-".join((*parts, time.strftime("%Y%m%d-%H%M%S"), secrets.token_hex(3)))
+    return runs / name.replace("/", "_")
+
+
+class RunDirectory:
+    """One run's directory; the episode owns it and closes it."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the directory, which must not exist; raises OutputError."""
+        self.path = path.absolute()
+        self._trajectory = -1
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700)
+            for name in _FOLDERS:
+                (self.path / name).mkdir(mode=0o755)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+            self._trajectory = os.open(self.path / "trajectory.jsonl", flags, 0o644)
+        except FileExistsError as error:
+            raise OutputError(
+                f"{self.path}: already exists; a run is never overwritten. Name another --output"
+            ) from error
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: cannot be made: {error.strerror or error}. Name another --output"
+            ) from error
+
+    def write_run(self, content: Mapping[str, Any]) -> None:
+        """Write run.json."""
+        self._write_aside("run.json", content)
+
+    def append_step(self, record: Mapping[str, Any]) -> None:
+        """Write one step's line; on failure nothing of it stays, so that earlier lines keep being readable."""
+        line = (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        start = os.lseek(self._trajectory, 0, os.SEEK_END)
+        try:
+            view = memoryview(line)
+            while view:
+                view = view[os.write(self._trajectory, view) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._trajectory, start)
+            raise OutputError(
+                f"{self.path / 'trajectory.jsonl'}: step {record.get('step')} cannot be written: {error.strerror or error}. "
+                "Steps before it are kept"
+            ) from error
+
+    def write_result(self, content: Mapping[str, Any]) -> None:
+        """Write result.json, all of it or nothing."""
+        self._write_aside("result.json", content)
+
+    def _write_aside(self, name: str, content: Mapping[str, Any]) -> None:
+        aside = self.path / f".{name}.part"
+        try:
+            aside.write_text(
+                json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
+            )
+            os.replace(aside, self.path / name)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                aside.unlink()
+            raise OutputError(f"{self.path / name}: cannot be written: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        """Close the trajectory; twice is harmless."""
+        if self._trajectory >= 0:
+            os.close(self._trajectory)
+            self._trajectory = -1

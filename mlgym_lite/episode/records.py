@@ -1,0 +1,178 @@
+"""The JSON records of a run: run.json, the lines of trajectory.jsonl, and result.json."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import mlgym_lite
+from mlgym_lite.episode.outcome import Ending, Snapshot, Step, attempt_record, ending_record
+from mlgym_lite.episode.preparation import Preparation
+from mlgym_lite.isolation.protocol import Usage
+from mlgym_lite.shipped_files import tasks_folder
+
+if TYPE_CHECKING:
+    from mlgym_lite.episode.engine import Episode
+
+SCHEMA_VERSION = 1
+
+
+def run_record(episode: Episode, preparation: Preparation, start: Snapshot | None) -> dict[str, Any]:
+    """Everything resolved, as it stands before the first step."""
+    sandboxes = preparation.sandboxes
+    ours = episode.task.file.metadata.mlgym_lite
+    limits = sandboxes.limits
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "task": {"name": episode.task.name, "folder": str(episode.task.folder), "digest": episode.task.digest},
+        "variant": preparation.variant,
+        "agent": episode.agent,
+        "model": episode.model,
+        "seed": episode.settings.seed,
+        "feedback": ours.feedback,
+        "profile": {"name": episode.settings.profile, **preparation.profile.model_dump()},
+        "mechanism": sandboxes.mechanism.name,
+        "limits": {
+            "mechanism": sandboxes.mechanism.limits_name,
+            "max_steps": episode.settings.max_steps or ours.max_steps,
+            "time_limit_seconds": episode.settings.time_limit_seconds or episode.task.file.agent.timeout_sec,
+            "command_seconds": ours.command_timeout_sec,
+            "validations": ours.validations,
+            "memory_bytes": limits.memory_bytes,
+            "cpus": limits.cpus,
+            "processes": limits.processes,
+            "file_bytes": limits.file_bytes,
+        },
+        "environment": {
+            "python": str(sandboxes.base.interpreter.program),
+            "base": str(sandboxes.base.folder or sandboxes.base.interpreter.environment),
+        },
+        "versions": _versions(),
+        "host": socket.gethostname(),
+        "gpus": [],
+        "git_commit": _git_commit(),
+        "forked_from": {"run_directory": str(start.run_directory), "step": start.step} if start else None,
+    }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {
+        "mlgym_lite": mlgym_lite.__version__,
+        "python": sys.version.split()[0],
+        "kernel": platform.release(),
+    }
+
+
+@cache
+def _git_commit() -> str | None:
+    """The commit of the checkout the tasks are in, read from its files; None for an installed package."""
+    folder = tasks_folder().parent / ".git"
+    try:
+        head = (folder / "HEAD").read_text(encoding="ascii").strip()
+        if not head.startswith("ref: "):
+            return head
+        reference = folder / head.removeprefix("ref: ")
+        return reference.read_text(encoding="ascii").strip() if reference.exists() else None
+    except OSError:
+        return None
+
+
+def step_record(step: Step, thought: str | None) -> dict[str, Any]:
+    """One line of trajectory.jsonl."""
+    return {
+        "step": step.number,
+        "action": step.action,
+        "observation": step.observation,
+        "thought": thought,
+        "exit_status": step.exit_status,
+        "cwd": step.working_directory,
+        "seconds": round(step.seconds, 6),
+        "resources": dict(step.resources),
+        "scores": [attempt_record(attempt) for attempt in step.attempts],
+        "tokens": None,
+        "cost": None,
+    }
+
+
+def result_record(episode: Episode, preparation: Preparation, ending: Ending, usage: Usage) -> dict[str, Any]:
+    """The content of result.json."""
+    task, sandboxes, budget = episode.task, preparation.sandboxes, episode.budget
+    score = _score(episode)
+    baseline = episode.baseline
+    if baseline is None and episode.agent == "baseline" and score is not None:
+        baseline = score["metrics"]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "task": task.name,
+        "variant": preparation.variant,
+        "agent": episode.agent,
+        "model": episode.model,
+        "seed": episode.settings.seed,
+        "feedback": task.file.metadata.mlgym_lite.feedback,
+        "ending": ending_record(ending),
+        "score": score,
+        "baseline": {"metrics": dict(baseline or {})},
+        "improvement": _improvement(episode, score, baseline),
+        "attempts": [attempt_record(attempt) for attempt in episode.attempts],
+        "validations_used": budget.validations_used,
+        "steps": budget.steps_used,
+        "seconds": _seconds(episode),
+        "resources": {
+            "peak_memory_bytes": usage.peak_memory_bytes,
+            "cpu_seconds": usage.cpu_seconds,
+            "gpu_seconds": 0.0,
+        },
+        "usage": {"input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0},
+        "isolation": {
+            "mechanism": sandboxes.mechanism.name,
+            "limits": sandboxes.mechanism.limits_name,
+            "network": preparation.profile.network,
+            "weakened": list(sandboxes.mechanism.weakened),
+        },
+        "run_directory": str(episode.run_directory),
+    }
+
+
+def _score(episode: Episode) -> dict[str, Any] | None:
+    submitted = [attempt for attempt in episode.attempts if attempt.kind == "submit" and attempt.metrics]
+    if not submitted:
+        return None
+    metrics = dict(submitted[-1].metrics or {})
+    return {
+        "metric": episode.task.metric,
+        "direction": episode.task.file.metadata.mlgym_lite.direction,
+        "value": metrics[episode.task.metric],
+        "metrics": metrics,
+    }
+
+
+def _improvement(
+    episode: Episode, score: Mapping[str, Any] | None, baseline: Mapping[str, float] | None
+) -> float | None:
+    """How much better than the baseline, positive when better."""
+    if score is None or not baseline or episode.task.metric not in baseline:
+        return None
+    difference = float(score["value"]) - baseline[episode.task.metric]
+    return difference if episode.task.maximize else -difference
+
+
+def _seconds(episode: Episode) -> dict[str, float]:
+    budget = episode.budget
+    total = budget.total_seconds
+    framework = budget.framework_time
+    agent = max(0.0, total - budget.command_time - budget.grading_time - framework)
+    parts = {
+        "total": total,
+        "agent": agent,
+        "commands": budget.command_time,
+        "grading": budget.grading_time,
+        "framework": framework,
+    }
+    return {name: round(seconds, 6) for name, seconds in parts.items()}

@@ -1,0 +1,188 @@
+"""Running recorded actions again and comparing what they show and score, step by step.
+
+Recordings are run directories of ours, files of actions, and MLGym's .traj files. The gradings of a run directory are
+repeated with the seeds it recorded, so that equal work must score equally.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlgym_lite.agents.scripted import ScriptedAgent
+from mlgym_lite.config.actions_file import Recording, read_recording
+from mlgym_lite.config.run_settings import RunSettings
+from mlgym_lite.config.task_file import Task, load_task
+from mlgym_lite.episode.engine import Episode
+from mlgym_lite.episode.outcome import Attempt, Step
+from mlgym_lite.episode.runner import Listeners, mounts_for
+from mlgym_lite.errors import ActionsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepDifference:
+    """An observation that is not the recorded one."""
+
+    step: int
+    expected: str
+    got: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorePair:
+    """A recorded score and the one of the replay; None where one of them has none."""
+
+    step: int
+    expected: Mapping[str, float] | None
+    got: Mapping[str, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What a replay found."""
+
+    steps: int
+    """Actions that were run."""
+    compared: int
+    """Actions whose recorded observation was known."""
+    equal: int
+    differences: tuple[StepDifference, ...]
+    scores: tuple[ScorePair, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every observation and every score is as recorded."""
+        return not self.differences and all(pair.expected == pair.got for pair in self.scores)
+
+    def record(self) -> dict[str, Any]:
+        """The comparison as `replay --json` prints it."""
+        return {
+            "steps": self.steps,
+            "compared": self.compared,
+            "equal": self.equal,
+            "differences": [
+                {"step": entry.step, "expected": entry.expected, "got": entry.got} for entry in self.differences
+            ],
+            "scores": [
+                {
+                    "step": pair.step,
+                    "expected": pair.expected and dict(pair.expected),
+                    "got": pair.got and dict(pair.got),
+                }
+                for pair in self.scores
+            ],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayPlan:
+    """What is to be replayed, resolved."""
+
+    recording: Recording
+    task: Task
+    settings: RunSettings
+    agent: str
+    scores: tuple[Mapping[str, float], ...]
+    """Every recorded score in order."""
+    seeds: tuple[int, ...]
+    submits_at_the_end: bool
+    """The recorded run was scored without an action of its own asking for it."""
+
+
+def plan_replay(path: Path, task: str | None, settings: RunSettings) -> ReplayPlan:
+    """Read a recording and find its task and settings; raises ActionsError or TaskError."""
+    recording = read_recording(path)
+    run = recording.path.parent / "run.json"
+    if recording.path.name != "trajectory.jsonl" or not run.is_file():
+        if task is None:
+            raise ActionsError(f"{path}: does not tell its task; name it with --task")
+        scores = (*(score for step in recording.steps for score in step.scores), *recording.loose_scores)
+        return ReplayPlan(
+            recording=recording, task=load_task(task), settings=settings, agent="scripted", scores=scores, seeds=(),
+            submits_at_the_end=False,
+        )  # fmt: skip
+    return _plan_run(recording, _json(run), task, settings)
+
+
+def _plan_run(recording: Recording, run: Mapping[str, Any], task: str | None, settings: RunSettings) -> ReplayPlan:
+    folder = recording.path.parent
+    recorded = run["task"]
+    reference = task or (recorded["folder"] if Path(recorded["folder"]).is_dir() else recorded["name"])
+    result = _json(folder / "result.json") if (folder / "result.json").is_file() else {}
+    attempts = result.get("attempts") or []
+    last = recording.steps[-1].action.split()
+    limits = run["limits"]
+    return ReplayPlan(
+        recording=recording,
+        task=load_task(reference),
+        settings=replace(
+            settings, variant=run["variant"], seed=run["seed"], max_steps=limits["max_steps"],
+            time_limit_seconds=limits["time_limit_seconds"],
+        ),
+        agent=run["agent"],
+        scores=tuple(attempt["metrics"] for attempt in attempts if not attempt.get("rejected")),
+        seeds=tuple(_json(path)["seed"] for path in sorted((folder / "grading").glob("*/grading.json"))),
+        submits_at_the_end=bool(attempts) and attempts[-1]["kind"] == "submit" and "submit" not in last,
+    )  # fmt: skip
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ActionsError(f"{path}: cannot be read: {error}") from error
+    return content
+
+
+def replay(plan: ReplayPlan, *, listeners: Listeners | None = None) -> Comparison:
+    """Run the recorded actions in a new episode and compare; an episode that ends early leaves the rest out."""
+    told = listeners or Listeners()
+    folders = ("solution",) if plan.agent == "baseline" else ()
+    agent = ScriptedAgent([step.action for step in plan.recording.steps], folders)
+    episode = Episode(
+        plan.task, settings=plan.settings, agent="scripted", grading_seeds=plan.seeds, on_progress=told.on_progress
+    )
+    episode.further_mounts = mounts_for(agent, plan.task, episode.places.cache)
+    differences: list[StepDifference] = []
+    steps = compared = 0
+    with episode:
+        for recorded in plan.recording.steps:
+            if episode.outcome is not None:
+                break
+            step = episode.step(recorded.action)
+            steps += 1
+            if told.on_step:
+                told.on_step(episode, step)
+            if recorded.observation is not None:
+                compared += 1
+                if step.observation.rstrip() != recorded.observation.rstrip():
+                    differences.append(_difference(step, recorded.observation))
+        if episode.outcome is None and plan.submits_at_the_end:
+            episode.submit()
+        scores = _pairs(plan.scores, episode.attempts)
+    return Comparison(
+        steps=steps, compared=compared, equal=compared - len(differences), differences=tuple(differences), scores=scores
+    )
+
+
+def _difference(step: Step, expected: str) -> StepDifference:
+    return StepDifference(step=step.number, expected=expected, got=step.observation)
+
+
+def _pairs(expected: tuple[Mapping[str, float], ...], attempts: tuple[Attempt, ...]) -> tuple[ScorePair, ...]:
+    """Pair recorded and new scores in their order."""
+    scored = [attempt for attempt in attempts if attempt.metrics is not None]
+    pairs = []
+    for number in range(max(len(expected), len(scored))):
+        got = scored[number] if number < len(scored) else None
+        pairs.append(
+            ScorePair(
+                step=got.step if got else 0,
+                expected=expected[number] if number < len(expected) else None,
+                got=got.metrics if got else None,
+            )
+        )
+    return tuple(pairs)

@@ -1,0 +1,99 @@
+"""The loop: ask the agent, run the action, until the episode ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlgym_lite.agents.protocol import Agent
+from mlgym_lite.config.run_settings import RunSettings
+from mlgym_lite.config.task_file import Task
+from mlgym_lite.episode.engine import Episode
+from mlgym_lite.episode.known_baselines import keep_baseline
+from mlgym_lite.episode.outcome import Outcome, Step
+from mlgym_lite.errors import AgentError, TaskError
+from mlgym_lite.isolation.protocol import Mount
+from mlgym_lite.isolation.toolkit import readable_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listeners:
+    """Who is told of what while an episode runs."""
+
+    on_progress: Callable[[str], None] | None = None
+    """Gets a line for work before the first step."""
+    on_start: Callable[[Episode], None] | None = None
+    """Gets the episode once it is reset."""
+    on_action: Callable[[Episode, str], None] | None = None
+    """Gets each action before it runs."""
+    on_output: Callable[[bytes], None] | None = None
+    """Gets output as it comes, for agents that watch."""
+    on_step: Callable[[Episode, Step], None] | None = None
+    """Gets each step after it is recorded."""
+
+
+def mounts_for(agent: Agent, task: Task, cache: Path) -> tuple[Mount, ...]:
+    """The folders of the task that an agent's sandbox shows; raises TaskError where one is missing."""
+    mounts = []
+    for name in agent.task_folders:
+        folder = task.folder / name
+        if not folder.is_dir():
+            raise TaskError(f"{folder}: missing; the agent {agent.name!r} needs it")
+        mounts.append(Mount(source=readable_folder(folder, cache), target=f"/{name}"))
+    return tuple(mounts)
+
+
+def run_episode(
+    task: Task,
+    agent: Agent,
+    settings: RunSettings,
+    *,
+    cache: Path,
+    listeners: Listeners | None = None,
+    model: str | None = None,
+) -> Outcome:
+    """One whole episode. An ending that is not the agent's comes out as the error that caused it; result.json is written."""
+    told = listeners or Listeners()
+    episode = Episode(
+        task,
+        settings=settings,
+        agent=agent.name,
+        model=model,
+        further_mounts=mounts_for(agent, task, cache),
+        on_progress=told.on_progress,
+        on_output=told.on_output if agent.watches else None,
+        interruptible=agent.watches,
+    )
+    with episode:
+        if told.on_start:
+            told.on_start(episode)
+        outcome = run_agent(episode, agent, told)
+        if agent.name == "baseline" and outcome.result["score"] is not None and not outcome.ending.autosubmitted:
+            keep_baseline(task, settings.variant, episode.places, outcome.result["score"]["metrics"])
+        return outcome
+
+
+def run_agent(episode: Episode, agent: Agent, listeners: Listeners | None = None) -> Outcome:
+    """Let an agent work in an episode that has been reset, until it ends."""
+    told = listeners or Listeners()
+    observation = episode.task.instruction
+    while episode.outcome is None:
+        action = _next_action(episode, agent, observation)
+        if action is None:
+            return episode.give_up(f"the agent {agent.name!r} ended without submitting")
+        if told.on_action:
+            told.on_action(episode, action)
+        step = episode.step(action)
+        observation = step.observation
+        if told.on_step:
+            told.on_step(episode, step)
+    return episode.outcome
+
+
+def _next_action(episode: Episode, agent: Agent, observation: str) -> str | None:
+    try:
+        return agent.next_action(observation)
+    except AgentError as error:
+        episode.end("agent_error", str(error))
+        raise

@@ -1,0 +1,338 @@
+"""The bubblewrap mechanism: a sandbox in namespaces of its own, without root.
+
+Theory of operation. The launcher thread starts `bwrap` with an empty environment, its arguments in a memory file (so that
+they show in no process list) and as an ordinary user always. bwrap makes the namespaces, reports the host process id of
+the sandbox's first process on the status descriptor and waits on the block descriptor; the engine puts that process under
+its limits and lets go. To end a sandbox the engine kills that first process: the kernel then ends everything else in the
+process namespace, bwrap reaps it and exits, and the status descriptor shows end of file. If the engine dies, the kernel
+kills bwrap (`--die-with-parent`), with the same effect.
+
+The order of the arguments is a wall too: what the agent can write is bound last and nothing is mounted below it, because
+bubblewrap before 0.12 follows links in such a folder to the host while setting up (GHSA-pxhw-h44j-8pfx).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import psutil
+
+from mlgym_lite.errors import IsolationError, SandboxError
+from mlgym_lite.isolation.limits import LimitGroup, choose_limits
+from mlgym_lite.isolation.protocol import Identity, Mount, SandboxRequest, Usage
+from mlgym_lite.isolation.root_start import OwnUser, TransientUser, is_reachable_by_others, staging_area
+from mlgym_lite.isolation.seccomp import filter_program
+from mlgym_lite.isolation.waiting import readable
+from mlgym_lite.processes import launcher_thread
+
+logger = logging.getLogger(__name__)
+
+_START_SECONDS = 30.0
+_END_SECONDS = 30.0
+_INSIDE_USER_ID = 1000
+_NAMESPACES = ("user", "ipc", "pid", "net", "uts", "cgroup")
+_ETC_FROM_HOST = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "ssl/certs", "localtime", "mime.types")
+_ETC_OF_OURS = {
+    "passwd": "root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:1000:1000:agent:/home/agent:/bin/bash\n",
+    "group": "root:x:0:\nagent:x:1000:\n",
+    "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Descriptors:
+    """Descriptors that bwrap itself reads; none reaches the command."""
+
+    etc: dict[str, int]
+    filter: int | None
+    status: int
+    block: int
+
+
+def arguments(request: SandboxRequest, descriptors: _Descriptors, places: dict[Path, Path]) -> list[str]:
+    """The bwrap arguments for a request, a pure function of its inputs; `places` says where a source is reachable."""
+    limits = request.limits
+    words = [f"--unshare-{name}" for name in _NAMESPACES]
+    words += ["--disable-userns", "--uid", str(_INSIDE_USER_ID), "--gid", str(_INSIDE_USER_ID), "--hostname", "sandbox"]
+    words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
+    for name, value in request.environment.items():
+        words += ["--setenv", name, value]
+    words += _system_folders()
+    for name, descriptor in descriptors.etc.items():
+        words += ["--perms", "0644", "--ro-bind-data", str(descriptor), f"/etc/{name}"]
+    words += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
+    words += _temporary("/dev/shm", limits.shared_memory_bytes) + ["--remount-ro", "/dev"]
+    words += _temporary("/tmp", limits.temporary_bytes)
+    words += ["--dir", "/home", *_temporary("/home/agent", limits.home_bytes, mode="0700")]
+    for mount in _in_order(request.mounts):
+        words += [
+            "--bind" if mount.writable else "--ro-bind",
+            str(places.get(mount.source, mount.source)),
+            mount.target,
+        ]
+    words += ["--remount-ro", "/", "--chdir", request.working_directory]
+    if descriptors.filter is not None:
+        words += ["--seccomp", str(descriptors.filter)]
+    return [*words, "--json-status-fd", str(descriptors.status), "--block-fd", str(descriptors.block)]
+
+
+def _system_folders() -> list[str]:
+    words = ["--ro-bind", "/usr", "/usr"]
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        path = Path("/", name)
+        if path.is_symlink():
+            words += ["--symlink", os.readlink(path).lstrip("/"), str(path)]
+        elif path.is_dir():
+            words += ["--ro-bind", str(path), str(path)]
+    words += ["--perms", "0755", "--dir", "/etc"]
+    for name in _ETC_FROM_HOST:
+        words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    return words
+
+
+def _temporary(target: str, size: int, mode: str = "1777") -> list[str]:
+    return ["--perms", mode, "--size", str(size), "--tmpfs", target]
+
+
+def _in_order(mounts: Sequence[Mount]) -> list[Mount]:
+    """Parents before children, all that is writable last; raises where something would lie below a writable folder."""
+    for writable in (mount for mount in mounts if mount.writable):
+        for other in mounts:
+            if other is not writable and PurePosixPath(other.target).is_relative_to(writable.target):
+                raise IsolationError(
+                    f"{other.source} must be seen at {other.target} in the sandbox, which lies below {writable.target}, "
+                    "a folder the agent can write: move it (an interpreter or environment) to another path"
+                )
+    return sorted(mounts, key=lambda mount: (mount.writable, len(PurePosixPath(mount.target).parts)))
+
+
+class BubblewrapMechanism:
+    """Puts up sandboxes with the bwrap program."""
+
+    name = "bubblewrap"
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+        self._limits = choose_limits()
+        self._filter = filter_program()
+        self.limits_name = self._limits.name
+        self.weakened = () if self._filter else ("no system call filter for this machine type",)
+
+    def identity(self) -> Identity:
+        """A user of its own when the engine is root, else the engine's user."""
+        return TransientUser() if os.geteuid() == 0 else OwnUser(user_id=os.geteuid())
+
+    def start(self, request: SandboxRequest, identity: Identity) -> BubblewrapSandbox:
+        """Start a sandbox and put it under its limits before its command runs."""
+        group = self._limits.open(request.limits)
+        try:
+            return launcher_thread().call(lambda: self._launch(request, identity, group), undo=BubblewrapSandbox.close)
+        except BaseException:
+            group.close()
+            raise
+
+    def _limited(self, request: SandboxRequest) -> list[str]:
+        """The command behind the limits that a process can only set for itself and what it starts."""
+        limits = request.limits
+        wanted = ["-c 0"]
+        if limits.open_files:
+            wanted.append(f"-n {limits.open_files}")
+        if limits.file_bytes:
+            wanted.append(f"-f {limits.file_bytes // 1024}")
+        if limits.processes and not self._limits.counts_processes:
+            # Counted for each user namespace since Linux 5.14, so that other processes of the user do not count.
+            wanted.append(f"-u {limits.processes}")
+        settings = "; ".join(f"ulimit {word} 2>/dev/null" for word in wanted)
+        return ["/bin/bash", "-c", f'{settings}; exec "$@"', "sandbox", *request.command]
+
+    def _launch(self, request: SandboxRequest, identity: Identity, group: LimitGroup) -> BubblewrapSandbox:
+        with contextlib.ExitStack() as stack:
+            places = stack.enter_context(staging_area().bound(_unreachable(request))) if os.geteuid() == 0 else {}
+            status, status_end = os.pipe()
+            block_end, block = os.pipe()
+            stack.callback(os.close, block)
+            try:
+                process = self._spawn(request, identity, places, status_end, block_end)
+            finally:
+                os.close(status_end)
+                os.close(block_end)
+            try:
+                first = _first_process(status, request.standard_error)
+            except BaseException:
+                process.kill()
+                process.wait()
+                os.close(status)
+                raise
+            sandbox = BubblewrapSandbox(process, first, status, group, request.standard_error)
+            try:
+                group.add(first)
+                os.write(block, b"\0")
+            except BaseException:
+                sandbox.close()
+                raise
+            return sandbox
+
+    def _spawn(
+        self, request: SandboxRequest, identity: Identity, places: dict[Path, Path], status: int, block: int
+    ) -> subprocess.Popen[bytes]:
+        with contextlib.ExitStack() as stack:
+            descriptors = _Descriptors(
+                etc={name: _memory_file(stack, text.encode()) for name, text in _ETC_OF_OURS.items()},
+                filter=_memory_file(stack, self._filter) if self._filter else None,
+                status=status,
+                block=block,
+            )
+            words = _memory_file(
+                stack, b"".join(os.fsencode(w) + b"\0" for w in arguments(request, descriptors, places))
+            )
+            own = [*descriptors.etc.values(), status, block, words]
+            if descriptors.filter is not None:
+                own.append(descriptors.filter)
+            command = [self._program, "--args", str(words), "--", *self._limited(request)]
+            logger.debug("start %s", command)
+            user: dict[str, Any] = {}
+            if os.geteuid() == 0:
+                user = {"user": identity.user_id, "group": identity.user_id, "extra_groups": []}
+            return subprocess.Popen(
+                command, env={}, cwd="/", stdin=request.standard_input, stdout=request.standard_output,
+                stderr=request.standard_error, pass_fds=(*own, *request.passed_descriptors), umask=0o022,
+                start_new_session=True, **user,
+            )  # fmt: skip
+
+
+def _unreachable(request: SandboxRequest) -> list[Path]:
+    return [mount.source for mount in request.mounts if not is_reachable_by_others(mount.source)]
+
+
+def _memory_file(stack: contextlib.ExitStack, content: bytes) -> int:
+    descriptor = os.memfd_create("mlgym-lite")
+    stack.callback(os.close, descriptor)
+    os.write(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _first_process(status: int, error_descriptor: int) -> int:
+    """Wait for bwrap's report of the sandbox's first process; bwrap's end closes the descriptor."""
+    report = b""
+    while not report.endswith(b"\n"):
+        if not readable([status], _START_SECONDS):
+            raise SandboxError(f"bwrap did not report within {_START_SECONDS:g} s")
+        piece = os.read(status, 4096)
+        if not piece:
+            raise SandboxError(f"bwrap could not make the sandbox: {_tail(error_descriptor) or 'it gave no reason'}")
+        report += piece
+    return int(json.loads(report.splitlines()[0])["child-pid"])
+
+
+def _tail(descriptor: int) -> str:
+    """The last text in a descriptor that can be read again (a file), else nothing."""
+    with contextlib.suppress(OSError):
+        size = os.lseek(descriptor, 0, os.SEEK_END)
+        return os.pread(descriptor, 2000, max(0, size - 2000)).decode("utf-8", "replace").strip()
+    return ""
+
+
+class BubblewrapSandbox:
+    """One running sandbox; whoever started it closes it."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], first: int, status: int, group: LimitGroup, error: int
+    ) -> None:
+        self._process = process
+        self._first = first
+        self._group = group
+        self._error = error
+        self._closed = False
+        self._last_usage = Usage()
+        self._first_ended = _process_descriptor(first)
+        self.ended_descriptor = status
+
+    def is_running(self) -> bool:
+        """Whether bwrap still runs."""
+        return self._process.poll() is None
+
+    def process_ids(self) -> list[int]:
+        """Host process ids of everything inside but the first process, oldest first: the command itself leads."""
+        with contextlib.suppress(psutil.Error):
+            inside = psutil.Process(self._first).children(recursive=True)
+            return [process.pid for process in sorted(inside, key=lambda process: (process.create_time(), process.pid))]
+        return []
+
+    def usage(self) -> Usage:
+        """What it used so far; after its end, what it had used."""
+        if not self._closed:
+            self._last_usage = self._group.usage()
+        return self._last_usage
+
+    def exit_status(self) -> int:
+        """Wait for the command's end; its exit status, or 128 and the number of the signal that ended it.
+
+        Raises SandboxError where bwrap ended without the command having run.
+        """
+        self._process.wait()
+        report = b""
+        while piece := os.read(self.ended_descriptor, 4096):
+            report += piece
+        for line in report.splitlines():
+            if b"exit-code" in line:
+                return int(json.loads(line)["exit-code"])
+        raise SandboxError(f"the sandbox ended before its command did: {_tail(self._error) or 'no reason was given'}")
+
+    def close(self) -> None:
+        """Kill the first process and wait: the kernel ends all others with it."""
+        if self._closed:
+            return
+        self._end()
+        with contextlib.suppress(OSError):
+            self.usage()
+        self._closed = True
+        os.close(self.ended_descriptor)
+        self._group.close()
+
+    def _end(self) -> None:
+        """bwrap may exit a moment before the first process does, and only the latter's end means that all are gone."""
+        with contextlib.suppress(ProcessLookupError):
+            if self._process.poll() is None:
+                os.kill(self._first, signal.SIGKILL)
+        if self._first_ended is not None:
+            readable([self._first_ended], _END_SECONDS)
+            os.close(self._first_ended)
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _process_descriptor(process_id: int) -> int | None:
+    """A descriptor that becomes readable when the process ends; None before Linux 5.3."""
+    try:
+        return os.pidfd_open(process_id)
+    except (OSError, AttributeError):
+        return None
+
+
+def find_bubblewrap() -> str:
+    """The path of bwrap; raises IsolationError with what to install where there is none."""
+    program = shutil.which("bwrap")
+    if program is None:
+        raise IsolationError(
+            "bubblewrap is not installed (no `bwrap` on PATH), and no episode runs without its sandbox.\n"
+            "  Debian, Ubuntu:  sudo apt-get install bubblewrap\n"
+            "  Fedora, RHEL:    sudo dnf install bubblewrap\n"
+            "  without root:    conda install -c conda-forge bubblewrap\n"
+            "Then run `mlgym-lite doctor`, which tries the sandbox and says what is missing."
+        )
+    return program

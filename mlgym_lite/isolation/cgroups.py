@@ -1,0 +1,232 @@
+"""Limits through control groups, version 2 or 1, where this user may write them.
+
+A group is a folder below the engine's own cgroup, named after the engine's process. The engine puts the sandbox's first
+process in while that still waits, so everything the sandbox ever starts is inside. The group goes when the sandbox is
+closed; `processes.Keeper` removes it when the engine was killed. Version 2 needs a delegated subtree
+(docs.kernel.org/admin-guide/cgroup-v2.html, "Delegation"); a process may not sit in a group whose controllers are handed
+down, so the engine moves itself into a leaf `mlgym-lite-engine` first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlgym_lite.errors import SandboxError
+from mlgym_lite.isolation.protocol import Limits, Usage
+from mlgym_lite.processes import Keeper
+
+_PERIOD_MICROSECONDS = 100_000
+_V1_CONTROLLERS = ("memory", "pids", "cpu", "cpuacct")
+_V2_CONTROLLERS = ("memory", "pids", "cpu")
+
+_numbers = itertools.count(1)
+_lock = threading.Lock()
+_keepers: dict[int, Keeper] = {}
+
+
+def _write(path: Path, text: str) -> None:
+    """Write in one system call, so that the kernel's refusal is seen here and not in a destructor."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode("ascii"))
+    finally:
+        os.close(descriptor)
+
+
+def _read_counter(path: Path, name: str) -> int:
+    """The number behind `name` in a file of `name number` lines."""
+    for line in path.read_text(encoding="ascii").splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return int(value)
+    return 0
+
+
+def _new_name() -> str:
+    return f"mlgym-lite-{os.getpid()}-{next(_numbers)}"
+
+
+def _keep(parents: tuple[Path, ...]) -> None:
+    """Have the groups of this process removed should it be killed; one keeper for a process."""
+    with _lock:
+        if os.getpid() not in _keepers:
+            _keepers[os.getpid()] = Keeper([f"{parent}/mlgym-lite-{os.getpid()}-*" for parent in parents])
+
+
+def _own_groups() -> Mapping[str, str]:
+    """The engine's own group for each version 1 controller, and under '' for version 2."""
+    groups: dict[str, str] = {}
+    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        _, controllers, path = line.split(":", 2)
+        for controller in controllers.split(","):
+            groups[controller] = path
+    return groups
+
+
+def _mount_points() -> Mapping[str, Path]:
+    """Where each version 1 controller, and under '' version 2, is mounted."""
+    points: dict[str, Path] = {}
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        before, _, after = line.partition(" - ")
+        kind, _, options = after.split(" ", 2)
+        target = Path(before.split(" ")[4])
+        if kind == "cgroup2":
+            points.setdefault("", target)
+        elif kind == "cgroup":
+            for option in options.split(" ")[-1].split(","):
+                points.setdefault(option, target)
+    return points
+
+
+class VersionOne:
+    """Version 1: one folder in each controller's hierarchy."""
+
+    name = "cgroup-v1"
+    counts_processes = True
+
+    def __init__(self) -> None:
+        groups, points = _own_groups(), _mount_points()
+        missing = [name for name in _V1_CONTROLLERS if name not in groups or name not in points]
+        if missing:
+            raise OSError(f"no version 1 controller {', '.join(missing)}")
+        self._parents = {name: points[name] / groups[name].lstrip("/") for name in _V1_CONTROLLERS}
+        for parent in self._parents.values():
+            if not os.access(parent, os.W_OK):
+                raise PermissionError(f"{parent} is not writable")
+
+    def open(self, limits: Limits) -> VersionOneGroup:
+        """Make a group with these limits."""
+        _keep(tuple(self._parents.values()))
+        return VersionOneGroup({name: parent / _new_name() for name, parent in self._parents.items()}, limits)
+
+
+class VersionOneGroup:
+    """One sandbox's group; empty until its first process is added."""
+
+    def __init__(self, folders: Mapping[str, Path], limits: Limits) -> None:
+        self._folders = folders
+        try:
+            for folder in folders.values():
+                folder.mkdir()
+            self._set(limits)
+        except OSError as error:
+            self.close()
+            raise SandboxError(f"the control group could not be made: {error}") from error
+
+    def _set(self, limits: Limits) -> None:
+        memory, cpu = self._folders["memory"], self._folders["cpu"]
+        if limits.memory_bytes:
+            _write(memory / "memory.limit_in_bytes", str(limits.memory_bytes))
+            with contextlib.suppress(FileNotFoundError):  # absent where swap is not accounted
+                _write(memory / "memory.memsw.limit_in_bytes", str(limits.memory_bytes))
+        if limits.processes:
+            _write(self._folders["pids"] / "pids.max", str(limits.processes))
+        if limits.cpus:
+            _write(cpu / "cpu.cfs_period_us", str(_PERIOD_MICROSECONDS))
+            _write(cpu / "cpu.cfs_quota_us", str(int(limits.cpus * _PERIOD_MICROSECONDS)))
+
+    def add(self, process_id: int) -> None:
+        """Put a process in."""
+        for folder in self._folders.values():
+            _write(folder / "cgroup.procs", str(process_id))
+
+    def usage(self) -> Usage:
+        """What the group used so far."""
+        memory, accounting = self._folders["memory"], self._folders["cpuacct"]
+        return Usage(
+            peak_memory_bytes=int((memory / "memory.max_usage_in_bytes").read_text(encoding="ascii")),
+            cpu_seconds=int((accounting / "cpuacct.usage").read_text(encoding="ascii")) / 1e9,
+            memory_kills=_read_counter(memory / "memory.oom_control", "oom_kill"),
+        )
+
+    def close(self) -> None:
+        """Remove the group; its processes are gone."""
+        for folder in self._folders.values():
+            with contextlib.suppress(FileNotFoundError):
+                folder.rmdir()
+
+
+class VersionTwo:
+    """Version 2: one folder below the engine's own group, whose subtree must be ours to write."""
+
+    name = "cgroup-v2"
+    counts_processes = True
+
+    def __init__(self) -> None:
+        groups, points = _own_groups(), _mount_points()
+        if "" not in groups or "" not in points:
+            raise OSError("no version 2 hierarchy")
+        own = points[""] / groups[""].lstrip("/")
+        self._parent = own.parent if own.name == "mlgym-lite-engine" else own
+        offered = (self._parent / "cgroup.controllers").read_text(encoding="ascii").split()
+        missing = [name for name in _V2_CONTROLLERS if name not in offered]
+        if missing:
+            raise OSError(f"{self._parent} does not offer {', '.join(missing)}")
+        self._hand_down()
+
+    def _hand_down(self) -> None:
+        enabled = (self._parent / "cgroup.subtree_control").read_text(encoding="ascii").split()
+        if all(name in enabled for name in _V2_CONTROLLERS) and os.access(self._parent, os.W_OK):
+            return
+        wanted = " ".join(f"+{name}" for name in _V2_CONTROLLERS)
+        try:
+            _write(self._parent / "cgroup.subtree_control", wanted)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            leaf = self._parent / "mlgym-lite-engine"
+            leaf.mkdir(exist_ok=True)
+            _write(leaf / "cgroup.procs", "0")
+            _write(self._parent / "cgroup.subtree_control", wanted)
+
+    def open(self, limits: Limits) -> VersionTwoGroup:
+        """Make a group with these limits."""
+        _keep((self._parent,))
+        return VersionTwoGroup(self._parent / _new_name(), limits)
+
+
+class VersionTwoGroup:
+    """One sandbox's group; empty until its first process is added."""
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self._folder = folder
+        try:
+            folder.mkdir()
+            self._set(limits)
+        except OSError as error:
+            self.close()
+            raise SandboxError(f"the control group {folder} could not be made: {error}") from error
+
+    def _set(self, limits: Limits) -> None:
+        if limits.memory_bytes:
+            _write(self._folder / "memory.max", str(limits.memory_bytes))
+            with contextlib.suppress(FileNotFoundError):
+                _write(self._folder / "memory.swap.max", "0")
+        if limits.processes:
+            _write(self._folder / "pids.max", str(limits.processes))
+        if limits.cpus:
+            _write(self._folder / "cpu.max", f"{int(limits.cpus * _PERIOD_MICROSECONDS)} {_PERIOD_MICROSECONDS}")
+
+    def add(self, process_id: int) -> None:
+        """Put a process in."""
+        _write(self._folder / "cgroup.procs", str(process_id))
+
+    def usage(self) -> Usage:
+        """What the group used so far; the peak is known from kernel 5.19 on."""
+        peak = self._folder / "memory.peak"
+        return Usage(
+            peak_memory_bytes=int(peak.read_text(encoding="ascii")) if peak.exists() else None,
+            cpu_seconds=_read_counter(self._folder / "cpu.stat", "usage_usec") / 1e6,
+            memory_kills=_read_counter(self._folder / "memory.events", "oom_kill"),
+        )
+
+    def close(self) -> None:
+        """Remove the group; its processes are gone."""
+        with contextlib.suppress(FileNotFoundError):
+            self._folder.rmdir()

@@ -1,0 +1,111 @@
+"""What the engine asks of a sandbox, whichever mechanism puts it up.
+
+A `SandboxRequest` is everything a sandbox may see and use, complete before anything starts. A `Mechanism` turns it into a
+running `Sandbox`: a tree of processes that ends as one, whose end can be waited for on a descriptor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """A host file or folder as it appears in the sandbox."""
+
+    source: Path
+    target: str
+    """Absolute path inside."""
+    writable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a sandbox may use at most; None is no limit of ours."""
+
+    memory_bytes: int | None = None
+    cpus: float | None = None
+    processes: int | None = None
+    open_files: int | None = None
+    file_bytes: int | None = None
+    """Size of one file."""
+    temporary_bytes: int = 1 << 30
+    """/tmp, which also counts as memory."""
+    home_bytes: int = 256 << 20
+    shared_memory_bytes: int = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a sandbox has used so far; None where the host cannot tell."""
+
+    peak_memory_bytes: int | None = None
+    cpu_seconds: float | None = None
+    memory_kills: int = 0
+    """How many processes were killed for the memory limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxRequest:
+    """Everything one sandbox may see and use."""
+
+    command: tuple[str, ...]
+    mounts: tuple[Mount, ...]
+    environment: Mapping[str, str]
+    working_directory: str
+    limits: Limits
+    standard_input: int
+    standard_output: int
+    standard_error: int
+    passed_descriptors: tuple[int, ...] = ()
+    """Kept open in the command under the same numbers; nothing else is."""
+
+
+class Identity(Protocol):
+    """The user a sandbox runs as on the host; held as long as anything of it may run."""
+
+    user_id: int
+    """Who owns the files the sandbox may write."""
+
+    def close(self) -> None:
+        """Give the user id back."""
+
+
+class Sandbox(Protocol):
+    """A running tree of processes that ends as one."""
+
+    ended_descriptor: int
+    """Readable (end of file) once every process of it is gone."""
+
+    def is_running(self) -> bool:
+        """Whether it still runs, without waiting."""
+
+    def process_ids(self) -> list[int]:
+        """Host process ids of everything inside but its first process, oldest first."""
+
+    def usage(self) -> Usage:
+        """What it used so far."""
+
+    def exit_status(self) -> int:
+        """Wait for its end and give the exit status of its command."""
+
+    def close(self) -> None:
+        """End every process of it, wait until they are gone and give everything back; twice is harmless."""
+
+
+class Mechanism(Protocol):
+    """A way to put up sandboxes."""
+
+    name: str
+    limits_name: str
+    weakened: tuple[str, ...]
+    """Promises of the default sandbox that this mechanism cannot keep on this host."""
+
+    def identity(self) -> Identity:
+        """A host user for one episode's sandboxes."""
+
+    def start(self, request: SandboxRequest, identity: Identity) -> Sandbox:
+        """Put up a sandbox; raises SandboxError with the reason where it cannot."""

@@ -1,0 +1,256 @@
+"""Virtual environments: a base built once, and a fresh layer over it for each run, made in a millisecond.
+
+The base holds the packages of one requirements file for one interpreter. uv builds it into the cache, after which it is
+only ever shown read-only, at /opt/mlgym/base. A run's own environment at /venv is a pyvenv.cfg, links to the interpreter
+and one .pth line that adds the base's packages behind its own (https://docs.python.org/3/library/site.html); what the agent
+installs there goes with the run. Scripts of the base start /venv/bin/python, so that `pip` there installs into /venv.
+With `--python PATH` the base is that interpreter's own environment, shown read-only where it lies.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlgym_lite.errors import EnvironmentBuildError
+from mlgym_lite.isolation.protocol import Mount
+from mlgym_lite.processes import run_program
+
+logger = logging.getLogger(__name__)
+
+INSIDE_VENV = "/venv"
+INSIDE_BASE = "/opt/mlgym/base"
+_LAYOUT = 1
+_PROBE = (
+    "import json,sys,sysconfig;print(json.dumps([sys.prefix,sys.base_prefix,sys._base_executable,"
+    "'%d.%d'%sys.version_info[:2],sysconfig.get_path('purelib'),sysconfig.get_path('platlib')]))"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpreter:
+    """A Python interpreter on this host and the environment it belongs to."""
+
+    program: Path
+    """The interpreter proper, no link and in no virtual environment."""
+    prefix: Path
+    """Where its installation lies."""
+    version: str
+    """Such as 3.12."""
+    environment: Path
+    """The environment it was named through; its prefix where that is no virtual environment."""
+    package_folders: tuple[Path, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseEnvironment:
+    """Packages shared read-only by runs."""
+
+    interpreter: Interpreter
+    folder: Path | None
+    """The built environment; None for an interpreter's own environment, or for no packages at all."""
+    package_folders: tuple[str, ...]
+    """As they are seen inside."""
+    program_folders: tuple[str, ...]
+    """Folders for PATH, as they are seen inside."""
+
+    def mounts(self) -> tuple[Mount, ...]:
+        """What a sandbox must show for it."""
+        needed = [self.interpreter.prefix, self.interpreter.environment]
+        shown = [path for path in dict.fromkeys(needed) if not path.is_relative_to("/usr")]
+        mounts = [Mount(source=path, target=str(path)) for path in shown if not _is_below_other(path, shown)]
+        if self.folder is not None:
+            mounts.append(Mount(source=self.folder, target=INSIDE_BASE))
+        return tuple(mounts)
+
+
+def _is_below_other(path: Path, paths: list[Path]) -> bool:
+    return any(path != other and path.is_relative_to(other) for other in paths)
+
+
+@functools.cache
+def find_interpreter(python: Path | None = None) -> Interpreter:
+    """The interpreter that `python` names (default: the one this runs on)."""
+    command = str(python or sys.executable)
+    try:
+        result = run_program([command, "-I", "-c", _PROBE], timeout_seconds=60)
+        prefix, base_prefix, program, version, *packages = json.loads(result.output)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise EnvironmentBuildError(f"{command}: is not a Python interpreter that runs here ({error})") from error
+    if tuple(int(part) for part in version.split(".")) < (3, 10):
+        raise EnvironmentBuildError(f"{command}: is Python {version}; expected 3.10 or newer")
+    return Interpreter(
+        program=Path(os.path.realpath(program)),
+        prefix=Path(os.path.realpath(base_prefix)),
+        version=version,
+        environment=Path(os.path.realpath(prefix)),
+        package_folders=tuple(dict.fromkeys(Path(os.path.realpath(path)) for path in packages)),
+    )
+
+
+def bare_environment(interpreter: Interpreter) -> BaseEnvironment:
+    """No packages but the standard library."""
+    plain = Interpreter(
+        program=interpreter.program,
+        prefix=interpreter.prefix,
+        version=interpreter.version,
+        environment=interpreter.prefix,
+        package_folders=(),
+    )
+    return BaseEnvironment(interpreter=plain, folder=None, package_folders=(), program_folders=())
+
+
+def existing_environment(interpreter: Interpreter) -> BaseEnvironment:
+    """The environment that an interpreter of the user's belongs to, as it is."""
+    return BaseEnvironment(
+        interpreter=interpreter,
+        folder=None,
+        package_folders=tuple(str(path) for path in interpreter.package_folders if path.is_dir()),
+        program_folders=(str(interpreter.environment / "bin"),),
+    )
+
+
+def built_environment(
+    requirements: Path,
+    interpreter: Interpreter,
+    cache: Path,
+    *,
+    environment: Mapping[str, str],
+    on_progress: Callable[[str], None] | None = None,
+    task_name: str = "",
+) -> BaseEnvironment:
+    """The base for a requirements file, built with uv at the first call on this host; `environment` is uv's."""
+    folder = cache / "environments" / _key(requirements, interpreter)
+    if not (folder / "complete").is_file():
+        _build(folder, requirements, interpreter, environment, on_progress, task_name)
+    return BaseEnvironment(
+        interpreter=bare_environment(interpreter).interpreter,
+        folder=folder,
+        package_folders=(f"{INSIDE_BASE}/lib/python{interpreter.version}/site-packages",),
+        program_folders=(f"{INSIDE_BASE}/bin",),
+    )
+
+
+def _key(requirements: Path, interpreter: Interpreter) -> str:
+    lines = sorted(line.strip() for line in requirements.read_text(encoding="utf-8").splitlines() if line.strip())
+    parts = (*lines, str(interpreter.program), interpreter.version, platform.platform(terse=True), str(_LAYOUT))
+    return hashlib.sha256("\n".join(parts).encode("utf-8")).hexdigest()[:24]
+
+
+def _build(
+    folder: Path,
+    requirements: Path,
+    interpreter: Interpreter,
+    environment: Mapping[str, str],
+    on_progress: Callable[[str], None] | None,
+    task_name: str,
+) -> None:
+    import filelock
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        with filelock.FileLock(f"{folder}.lock"):
+            if (folder / "complete").is_file():
+                return
+            if on_progress:
+                on_progress(f"building the environment of {requirements} (once for this host)")
+            aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
+            try:
+                _build_aside(aside, requirements, interpreter, environment, on_progress, task_name)
+                shutil.rmtree(folder, ignore_errors=True)
+                os.replace(aside, folder)
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        raise EnvironmentBuildError(
+            f"the environment of {requirements} cannot be kept in {folder.parent}: {error.strerror or error}. Make room "
+            "or rights there, or name another folder with MLGYM_LITE_CACHE"
+        ) from error
+
+
+def _build_aside(
+    aside: Path,
+    requirements: Path,
+    interpreter: Interpreter,
+    environment: Mapping[str, str],
+    on_progress: Callable[[str], None] | None,
+    task_name: str,
+) -> None:
+    import uv
+
+    program = uv.find_uv_bin()
+    aside.chmod(0o755)
+    steps = (
+        [program, "venv", "--quiet", "--allow-existing", "--python", interpreter.program, aside],
+        [program, "pip", "install", "--quiet", "--compile-bytecode", "--python", aside / "bin" / "python",
+         "--requirement", requirements, "pip"],
+    )  # fmt: skip
+    for step in steps:
+        result = run_program(step, environment=_without_virtual_environment(environment), on_line=on_progress)
+        if result.status != 0:
+            raise EnvironmentBuildError(
+                f"the environment of {requirements} could not be built:\n{result.output.strip()}\n"
+                "Without a package index here, build it on a machine that has one and share the cache folder:\n"
+                f"  mlgym-lite prepare {task_name or 'TASK'}\n"
+                "(MLGYM_LITE_CACHE names the folder; uv's own settings, such as UV_FIND_LINKS and UV_INDEX_URL, are "
+                "honoured; --python PATH uses an environment you already have)"
+            )
+    _redirect_scripts(aside)
+    (aside / "complete").write_text(requirements.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def _without_virtual_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name not in {"VIRTUAL_ENV", "CONDA_PREFIX"}}
+
+
+def _redirect_scripts(environment: Path) -> None:
+    """Have the scripts start the run's own interpreter at /venv, not the base's."""
+    old = f"#!{environment}/bin/python".encode()
+    for script in (environment / "bin").iterdir():
+        if script.is_symlink() or not script.is_file():
+            continue
+        content = script.read_bytes()
+        first, newline, rest = content.partition(b"\n")
+        if first.startswith(old):
+            mode = script.stat().st_mode
+            script.unlink()  # uv may share the file with its cache
+            script.write_bytes(f"#!{INSIDE_VENV}/bin/python".encode() + newline + rest)
+            script.chmod(mode)
+
+
+def make_layer(folder: Path, base: BaseEnvironment, further_packages: tuple[str, ...] = ()) -> None:
+    """Make a run's own environment in an empty folder; `further_packages` are folders as seen inside."""
+    interpreter = base.interpreter
+    packages = folder / "lib" / f"python{interpreter.version}" / "site-packages"
+    packages.mkdir(parents=True)
+    programs = folder / "bin"
+    programs.mkdir()
+    (folder / "lib64").symlink_to("lib")
+    (programs / "python").symlink_to(interpreter.program)
+    for name in ("python3", f"python{interpreter.version}"):
+        (programs / name).symlink_to("python")
+    home = (
+        f"home = {interpreter.program.parent}\ninclude-system-site-packages = false\nversion = {interpreter.version}\n"
+    )
+    (folder / "pyvenv.cfg").write_text(home, encoding="utf-8")
+    added = (*base.package_folders, *further_packages)
+    if added:
+        line = "import site; " + "; ".join(f"site.addsitedir({path!r})" for path in added)
+        (packages / "_mlgym_lite_base.pth").write_text(line + "\n", encoding="utf-8")
+
+
+def search_path(base: BaseEnvironment, *, tools: str | None = None) -> str:
+    """PATH for a sandbox with a layer over this base."""
+    folders = [tools] if tools else []
+    folders += [f"{INSIDE_VENV}/bin", *base.program_folders, "/usr/local/bin", "/usr/bin", "/bin"]
+    return ":".join(folders)

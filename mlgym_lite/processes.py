@@ -1,0 +1,161 @@
+"""Starting programs so that they end when they should.
+
+Three things live here. `launcher_thread()` is the one thread of this process from which every sandbox starts: the
+kernel sends a sandbox its death signal when the *thread* that started it ends (prctl PR_SET_PDEATHSIG), so that thread
+must outlive all of them; it is a daemon thread that ends with the process. `Keeper` is a tiny shell process in a session
+of its own that holds one end of a pipe: when this process ends, however it ends, it removes the folders it was told of.
+`run_program` runs one ordinary program to its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import shlex
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+class LauncherThread:
+    """A thread that runs what it is given, one call after another, and lives as long as its process."""
+
+    def __init__(self) -> None:
+        self.process_id = os.getpid()
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+        threading.Thread(target=self._serve, name="mlgym-lite-launcher", daemon=True).start()
+
+    def call(self, function: Callable[[], Result], undo: Callable[[Result], None]) -> Result:
+        """Run `function` on the thread and hand back its value or its error.
+
+        Where Ctrl-C interrupts the wait, the value is still waited for and handed to `undo`.
+        """
+        future: Future[Result] = Future()
+        self._calls.put((function, future))
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            if future.exception() is None:
+                undo(future.result())
+            raise
+
+    def _serve(self) -> None:
+        while True:
+            function, future = self._calls.get()
+            try:
+                future.set_result(function())
+            except BaseException as error:
+                future.set_exception(error)
+
+
+_lock = threading.Lock()
+_launcher: LauncherThread | None = None
+
+
+def launcher_thread() -> LauncherThread:
+    """The launcher of this process; a forked child gets one of its own."""
+    global _launcher
+    with _lock:
+        if _launcher is None or _launcher.process_id != os.getpid():
+            _launcher = LauncherThread()
+        return _launcher
+
+
+_KEEPER_SCRIPT = """
+read -r -d "" _
+gone() { for pattern in "$@"; do for folder in $pattern; do [ -d "$folder" ] && return 1; done; done; return 0; }
+exec 3<>"$1"; shift; IFS=
+for attempt in {1..200}; do
+  for pattern in "$@"; do rmdir $pattern 2>/dev/null; done
+  gone "$@" && break
+  read -r -t 0.02 -u 3
+done
+"""
+
+
+class Keeper:
+    """Removes folders that match the patterns once this process is gone, kill -9 included.
+
+    The folders must be empty by then or become so (a cgroup does when its last process is reaped).
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self.process_id = os.getpid()
+        reading, writing = os.pipe()
+        never, never_writing = os.pipe()
+        self._writing = writing
+        arguments = ["bash", "-c", _KEEPER_SCRIPT, "mlgym-lite-keeper", f"/dev/fd/{never}", *patterns]
+        subprocess.Popen(
+            arguments, stdin=reading, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
+            env={"PATH": os.defpath}, start_new_session=True, pass_fds=(never,),
+        )  # fmt: skip
+        for descriptor in (reading, never, never_writing):
+            os.close(descriptor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramResult:
+    """How a program ended."""
+
+    status: int
+    """Exit status; negative for the number of the signal that ended it."""
+    output: str
+    """Standard output and error together."""
+
+
+def run_program(
+    arguments: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str] | None = None,
+    working_directory: Path | None = None,
+    timeout_seconds: float | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> ProgramResult:
+    """Run a program to its end in a process group of its own, which is ended with it; lines go to `on_line` as they come.
+
+    Raises OSError where it cannot start and TimeoutError where it does not end in time.
+    """
+    command = [str(argument) for argument in arguments]
+    logger.info("run %s", shlex.join(command))
+    process = subprocess.Popen(
+        command, env=environment, cwd=working_directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, start_new_session=True, text=True, encoding="utf-8", errors="replace", umask=0o022,
+    )  # fmt: skip
+    timer = threading.Timer(timeout_seconds, lambda: _kill_group(process.pid)) if timeout_seconds else None
+    lines: list[str] = []
+    try:
+        if timer:
+            timer.start()
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if on_line:
+                on_line(line.rstrip("\n"))
+        status = process.wait()
+    finally:
+        if process.poll() is None:
+            _kill_group(process.pid)
+            process.wait()
+        if timer:
+            timer.cancel()
+        assert process.stdout is not None
+        process.stdout.close()
+    if status == -signal.SIGKILL and timer and not timer.is_alive():
+        raise TimeoutError(f"{shlex.join(command)} did not end within {timeout_seconds} s")
+    return ProgramResult(status=status, output="".join(lines))
+
+
+def _kill_group(process_id: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process_id, signal.SIGKILL)
