@@ -66,9 +66,7 @@ def human(listeners: Listeners, cache: Path) -> tuple[Agent, Listeners]:
             f"[{left}, best {episode.best if episode.best is not None else '—'}] {harmless(step.working_directory)} $ "
         )
 
-    agent = HumanAgent(
-        history=cache / "shell-history", show=show, is_complete=_is_complete, prompt=lambda: state["prompt"]
-    )
+    agent = HumanAgent(history=cache / "shell-history", show=show, is_complete=_is_complete, prompt=lambda: state["prompt"])
     return agent, replace(listeners, on_output=show_output, on_action=None, on_step=after_step)
 
 
@@ -77,6 +75,4 @@ def _is_complete(text: str) -> bool:
     from mlgym_lite.processes import run_program
 
     result = run_program(["bash", "--norc", "-n", "-c", text], timeout_seconds=5)
-    return not any(
-        words in result.output for words in ("unexpected end of file", "unexpected EOF", "delimited by end-of-file")
-    )
+    return not any(words in result.output for words in ("unexpected end of file", "unexpected EOF", "delimited by end-of-file"))

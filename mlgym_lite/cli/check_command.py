@@ -14,15 +14,11 @@ from mlgym_lite.cli import options as shared
 @click.command("check")
 @click.argument("tasks", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Check every shipped task.")
-@click.option(
-    "--variant", type=click.Choice(["full", "mini"]), default="mini", show_default=True, help="Which variant to run."
-)
+@click.option("--variant", type=click.Choice(["full", "mini"]), default="mini", show_default=True, help="Which variant to run.")
 @click.option("--file-only", is_flag=True, help="Read and check the files, run nothing.")
 @shared.data
 @shared.json_output
-def command(
-    tasks: tuple[str, ...], every: bool, variant: str, file_only: bool, data: Path | None, as_json: bool
-) -> None:
+def command(tasks: tuple[str, ...], every: bool, variant: str, file_only: bool, data: Path | None, as_json: bool) -> None:
     """Check TASKS: the task file, the baseline, an empty submission, and every script in cheats/."""
     from mlgym_lite.cli.printing import harmless, number, one_line, print_json
     from mlgym_lite.config.places import places
@@ -46,9 +42,7 @@ def command(
 
     def tell(result: CheckResult) -> None:
         mark = "ok  " if result.passed else "FAIL"
-        click.echo(
-            f"{mark} {result.task}: {result.name}: {number(result.score)}  {one_line(result.detail, 160)}", err=True
-        )
+        click.echo(f"{mark} {result.task}: {result.name}: {number(result.score)}  {one_line(result.detail, 160)}", err=True)
 
     for task in loaded:
         click.echo(f"{task.name}: {harmless(str(task.folder))}: the files are sound", err=True)

@@ -55,9 +55,7 @@ def group(verbose: bool) -> None:
     if verbose:
         import logging
 
-        logging.basicConfig(
-            level=logging.DEBUG, stream=sys.stderr, format="%(relativeCreated)7d ms %(name)s: %(message)s"
-        )
+        logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(relativeCreated)7d ms %(name)s: %(message)s")
 
 
 def main() -> None:

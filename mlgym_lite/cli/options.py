@@ -16,9 +16,7 @@ variant = click.option(
     "--variant", type=click.Choice(["full", "mini"]), default="full", show_default=True,
     help="full: the real data or size; mini: small, for trying out.",
 )  # fmt: skip
-data = click.option(
-    "--data", type=PATH, help="Folder of prepared data (default: MLGYM_LITE_DATA, then the user's cache)."
-)
+data = click.option("--data", type=PATH, help="Folder of prepared data (default: MLGYM_LITE_DATA, then the user's cache).")
 json_output = click.option("--json", "as_json", is_flag=True, help="Print one JSON value on stdout and nothing else.")
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress.")
 

@@ -21,9 +21,7 @@ _SHOWN_COMMAND = 60
 def harmless(text: str) -> str:
     """Text with control characters made visible, so that it cannot move a terminal's cursor or change its settings."""
     return "".join(
-        character
-        if character in "\n\t" or (character >= " " and not "\x7f" <= character <= "\x9f")
-        else _visible(character)
+        character if character in "\n\t" or (character >= " " and not "\x7f" <= character <= "\x9f") else _visible(character)
         for character in text
     )
 
@@ -100,9 +98,7 @@ def print_outcome(outcome: Outcome) -> None:
         baseline = result["baseline"]["metrics"].get(score["metric"])
         better = result["improvement"]
         change = "" if better is None else f", {'better' if better > 0 else 'not better'} by {abs(better):.6g}"
-        lines.append(
-            f"{score['metric']} = {number(score['value'])} ({score['direction']}; baseline {number(baseline)}{change})"
-        )
+        lines.append(f"{score['metric']} = {number(score['value'])} ({score['direction']}; baseline {number(baseline)}{change})")
         others = {name: value for name, value in score["metrics"].items() if name != score["metric"]}
         if others:
             lines.append("also: " + ", ".join(f"{name} = {number(value)}" for name, value in others.items()))

@@ -17,7 +17,7 @@ from mlgym_lite.cli import options as shared
 @click.option("--model", help="The model's name, for the record.")
 @click.option(
     "--actions", type=shared.PATH,
-    help="Actions for the scripted agent: JSON Lines (a text or {\"action\": …} each) or a MLGym .traj; implies --agent scripted.",
+    help="Actions to play: JSON Lines (a text or {\"action\": …} each) or a MLGym .traj; implies --agent scripted.",
 )  # fmt: skip
 @shared.episode_options
 @shared.json_output

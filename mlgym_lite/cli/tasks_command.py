@@ -45,5 +45,6 @@ def command(data: Path | None, as_json: bool) -> None:
     for row in rows:
         ready = ", ".join(variant for variant, is_there in row["variants"].items() if is_there) or "none"
         click.echo(
-            f"{row['name']:<20} {row['domain']:<16} {row['metric']:<8} {row['direction']:<10} {number(row['baseline']):>10}  {ready}"
+            f"{row['name']:<20} {row['domain']:<16} {row['metric']:<8} {row['direction']:<10} "
+            f"{number(row['baseline']):>10}  {ready}"
         )

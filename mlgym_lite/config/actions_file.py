@@ -57,9 +57,7 @@ def _read_lines(path: Path, text: str) -> Recording:
         except ValueError as error:
             if path.name == "trajectory.jsonl" and number == len(lines):
                 break  # the run was killed while it wrote this line
-            raise ActionsError(
-                f'{path}: line {number}: is not JSON ({error}); expected a text or {{"action": …}}'
-            ) from error
+            raise ActionsError(f'{path}: line {number}: is not JSON ({error}); expected a text or {{"action": …}}') from error
         steps.append(_line_step(path, number, value))
     if not steps:
         raise ActionsError(f'{path}: holds no action; expected one JSON text or {{"action": …}} a line')
@@ -71,9 +69,7 @@ def _line_step(path: Path, number: int, value: Any) -> RecordedStep:
         return RecordedStep(action=value)
     if isinstance(value, dict) and isinstance(value.get("action"), str):
         observation = value.get("observation")
-        scores = tuple(
-            entry["metrics"] for entry in value.get("scores") or () if isinstance(entry, dict) and "metrics" in entry
-        )
+        scores = tuple(entry["metrics"] for entry in value.get("scores") or () if isinstance(entry, dict) and "metrics" in entry)
         return RecordedStep(
             action=value["action"], observation=observation if isinstance(observation, str) else None, scores=scores
         )
@@ -86,9 +82,7 @@ def _read_traj(path: Path, text: str) -> Recording:
         content = json.loads(text)
         entries = content["trajectory"]
         steps = tuple(
-            RecordedStep(action=entry["action"], observation=entry.get("observation"))
-            for entry in entries
-            if entry["action"]
+            RecordedStep(action=entry["action"], observation=entry.get("observation")) for entry in entries if entry["action"]
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ActionsError(

@@ -74,9 +74,7 @@ def _check_sizes(folder: Path) -> None:
     for name, entry in read_manifest(folder).items():
         path = folder / name
         if not path.is_file() or path.stat().st_size != entry["bytes"]:
-            raise DataError(
-                f"{path}: is not what was prepared ({entry['bytes']} bytes); run `mlgym-lite prepare` again"
-            )
+            raise DataError(f"{path}: is not what was prepared ({entry['bytes']} bytes); run `mlgym-lite prepare` again")
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, int | str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from mlgym_lite.config.harbor import Count, Table
 from mlgym_lite.config.toml_errors import TomlProblems, parse, read_toml
 from mlgym_lite.errors import ProfileError
@@ -16,7 +18,7 @@ class SandboxProfile(Table):
 
     description: str = ""
     network: Literal["none"] = "none"
-    read_only: list[str] = []
+    read_only: list[str] = Field(default_factory=list)
     processes: Count = 512
     open_files: Count = 4096
     memory_mb: Count = 4096
@@ -24,7 +26,7 @@ class SandboxProfile(Table):
     home_mb: Count = 256
     shared_memory_mb: Count = 64
     shown_output_bytes: Count = 30000
-    env: dict[str, str] = {}
+    env: dict[str, str] = Field(default_factory=dict)
 
 
 def load_profile(reference: str | Path) -> SandboxProfile:

@@ -29,9 +29,7 @@ class ShellInput:
 def shell_input(action: str) -> ShellInput:
     """The shell's input for an action; `problem` is told to the agent in place of running it."""
     if "\0" in action:
-        return ShellInput(
-            text="", problem="The action holds a NUL character, which no shell command can; nothing was run."
-        )
+        return ShellInput(text="", problem="The action holds a NUL character, which no shell command can; nothing was run.")
     if "edit" not in action and "insert" not in action:
         return ShellInput(text=action)
     lines: list[str] = []

@@ -107,9 +107,7 @@ class Episode:
         self.reset()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         if self._is_open and self._outcome is None and error is not None:
             interrupted = isinstance(error, KeyboardInterrupt)
             reason: Reason = "interrupted" if interrupted else "agent_error"
@@ -440,9 +438,7 @@ class Episode:
 
     def _check_open(self) -> Shell:
         if self._outcome is not None:
-            raise EpisodeStateError(
-                f"the episode has ended ({self._outcome.ending.reason}); reset it or make a new one"
-            )
+            raise EpisodeStateError(f"the episode has ended ({self._outcome.ending.reason}); reset it or make a new one")
         if not self._is_open or self._shell is None:
             raise EpisodeStateError("the episode has not started: call reset() or use it in a with statement")
         return self._shell
@@ -472,9 +468,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def _with_attempts(
-    step: Step, attempts: Sequence[Attempt], *, terminated: bool = False, truncated: bool = False
-) -> Step:
+def _with_attempts(step: Step, attempts: Sequence[Attempt], *, terminated: bool = False, truncated: bool = False) -> Step:
     from dataclasses import replace
 
     own = tuple(attempt for attempt in attempts if attempt.step == step.number)

@@ -114,9 +114,7 @@ class Grader:
         stack.callback(identity.close)
         return identity
 
-    def _start(
-        self, stack: contextlib.ExitStack, request: Any, identity: Identity, end: socket.socket | None
-    ) -> Sandbox:
+    def _start(self, stack: contextlib.ExitStack, request: Any, identity: Identity, end: socket.socket | None) -> Sandbox:
         passed = () if end is None else (end.fileno(),)
         sandbox = self._sandboxes.mechanism.start(replace(request, passed_descriptors=passed), identity)
         stack.callback(sandbox.close)
@@ -140,9 +138,7 @@ class Grader:
                 return None, (text or b"").decode("utf-8", "replace").strip() or "the grader gave no reason"
             if status != 0:
                 raise ValueError(f"it ended with exit status {status}")
-            return _metrics(
-                read_small_file(verdict_folder, "reward.json", _MOST_REWARD_BYTES), self._sandboxes.task.metric
-            ), ""
+            return _metrics(read_small_file(verdict_folder, "reward.json", _MOST_REWARD_BYTES), self._sandboxes.task.metric), ""
         except ValueError as error:
             log = (place / "judge.log").read_bytes()[-_SHOWN_LOG_BYTES:].decode("utf-8", "replace").strip()
             shown = f"\n{log}" if log else ""

@@ -108,9 +108,7 @@ def agent_base(
     return _base(task, task.file.metadata.mlgym_lite.requirements, places, environment, on_progress)
 
 
-def grader_base(
-    task: Task, places: Places, environment: Mapping[str, str], on_progress: Progress | None
-) -> BaseEnvironment:
+def grader_base(task: Task, places: Places, environment: Mapping[str, str], on_progress: Progress | None) -> BaseEnvironment:
     """What the grader's virtual environment is layered over; never the agent's choice."""
     return _base(task, task.file.metadata.mlgym_lite.grader_requirements, places, environment, on_progress)
 
@@ -169,16 +167,12 @@ def _prepare_data(task: Task, folder: Path, source: Path | None, on_progress: Pr
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
     except OSError as error:
-        raise DataError(
-            f"{folder.parent}: cannot be written: {error.strerror}; name another folder with --data"
-        ) from error
+        raise DataError(f"{folder.parent}: cannot be written: {error.strerror}; name another folder with --data") from error
     try:
-        command = [sys.executable, task.path(task.data.prepare), aside, *([source] if source else [])]
+        command: list[str | Path] = [sys.executable, task.path(task.data.prepare), aside, *([source] if source else [])]
         result = run_program(command, on_line=on_progress)
         if result.status != 0:
-            raise DataError(
-                f"{task.name}: {task.data.prepare} failed with exit status {result.status}:\n{result.output[-2000:]}"
-            )
+            raise DataError(f"{task.name}: {task.data.prepare} failed with exit status {result.status}:\n{result.output[-2000:]}")
         _check_yield(task, aside)
         for part in aside.rglob("*"):
             part.chmod(0o755 if part.is_dir() else 0o644)

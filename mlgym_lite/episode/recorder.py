@@ -45,13 +45,9 @@ class RunDirectory:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
             self._trajectory = os.open(self.path / "trajectory.jsonl", flags, 0o644)
         except FileExistsError as error:
-            raise OutputError(
-                f"{self.path}: already exists; a run is never overwritten. Name another --output"
-            ) from error
+            raise OutputError(f"{self.path}: already exists; a run is never overwritten. Name another --output") from error
         except OSError as error:
-            raise OutputError(
-                f"{self.path}: cannot be made: {error.strerror or error}. Name another --output"
-            ) from error
+            raise OutputError(f"{self.path}: cannot be made: {error.strerror or error}. Name another --output") from error
 
     def write_run(self, content: Mapping[str, Any]) -> None:
         """Write run.json."""

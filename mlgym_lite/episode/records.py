@@ -153,9 +153,7 @@ def _score(episode: Episode) -> dict[str, Any] | None:
     }
 
 
-def _improvement(
-    episode: Episode, score: Mapping[str, Any] | None, baseline: Mapping[str, float] | None
-) -> float | None:
+def _improvement(episode: Episode, score: Mapping[str, Any] | None, baseline: Mapping[str, float] | None) -> float | None:
     """How much better than the baseline, positive when better."""
     if score is None or not baseline or episode.task.metric not in baseline:
         return None

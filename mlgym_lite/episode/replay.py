@@ -63,9 +63,7 @@ class Comparison:
             "steps": self.steps,
             "compared": self.compared,
             "equal": self.equal,
-            "differences": [
-                {"step": entry.step, "expected": entry.expected, "got": entry.got} for entry in self.differences
-            ],
+            "differences": [{"step": entry.step, "expected": entry.expected, "got": entry.got} for entry in self.differences],
             "scores": [
                 {
                     "step": pair.step,
@@ -142,9 +140,7 @@ def replay(plan: ReplayPlan, *, listeners: Listeners | None = None) -> Compariso
     told = listeners or Listeners()
     folders = ("solution",) if plan.agent == "baseline" else ()
     agent = ScriptedAgent([step.action for step in plan.recording.steps], folders)
-    episode = Episode(
-        plan.task, settings=plan.settings, agent="scripted", grading_seeds=plan.seeds, on_progress=told.on_progress
-    )
+    episode = Episode(plan.task, settings=plan.settings, agent="scripted", grading_seeds=plan.seeds, on_progress=told.on_progress)
     episode.further_mounts = mounts_for(agent, plan.task, episode.places.cache)
     differences: list[StepDifference] = []
     steps = compared = 0

@@ -119,9 +119,7 @@ class EpisodeSandboxes:
             "PYTHONDONTWRITEBYTECODE": "1",
             **variables,
         }
-        return self._request(
-            (python, "/player/player.py"), mounts, environment, "/submission", self.limits, log, nothing
-        )
+        return self._request((python, "/player/player.py"), mounts, environment, "/submission", self.limits, log, nothing)
 
     def make_grading_layers(self, folder: Path) -> None:
         """The judge's and the player's virtual environments, in judge/ and player/ below a folder."""

@@ -37,9 +37,7 @@ class CheckResult:
     detail: str
 
 
-def check_task(
-    task: Task, settings: RunSettings, cache: Path, on_result: Callable[[CheckResult], None]
-) -> list[CheckResult]:
+def check_task(task: Task, settings: RunSettings, cache: Path, on_result: Callable[[CheckResult], None]) -> list[CheckResult]:
     """Check one task, telling each result as it comes."""
     with tempfile.TemporaryDirectory(prefix="mlgym-lite-check-") as folder:
         checker = _Checker(task, settings, cache, Path(folder))
@@ -112,9 +110,7 @@ class _Checker:
             return self._result(script.name, passed=True, score=None, detail=outcome.ending.detail)
         noise = self._task.file.metadata.mlgym_lite.score_noise
         if baseline is None:
-            return self._result(
-                script.name, passed=False, score=score, detail="scored, with no baseline to compare with"
-            )
+            return self._result(script.name, passed=False, score=score, detail="scored, with no baseline to compare with")
         worth = baseline + noise if self._task.maximize else baseline - noise
         gained = self._task.is_better(score, worth)
         detail = "gained over the baseline" if gained else "scored, but gained nothing"

@@ -122,16 +122,12 @@ def _collect_folder(descriptor: int, target: Path, name: str, room: _Room, depth
 
 def _collect_file(descriptor: int, state: os.stat_result, target: Path, name: str, room: _Room) -> None:
     if state.st_nlink != 1:
-        raise ArtifactRefused(
-            f"{name}: a hard link (it has {state.st_nlink} names); only files of one name are accepted"
-        )
+        raise ArtifactRefused(f"{name}: a hard link (it has {state.st_nlink} names); only files of one name are accepted")
     room.files_left -= 1
     if room.files_left < 0:
         raise ArtifactRefused(f"{name}: too many files in the submission")
     if state.st_size > room.bytes_left:
-        raise ArtifactRefused(
-            f"{name}: too large ({state.st_size} bytes; {room.bytes_left} are left for the submission)"
-        )
+        raise ArtifactRefused(f"{name}: too large ({state.st_size} bytes; {room.bytes_left} are left for the submission)")
     out = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         while piece := os.read(descriptor, _PIECE):
@@ -209,7 +205,7 @@ def _copy_file(folder: int, part: str, place: Path) -> None:
         state = os.fstat(descriptor)
         out = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            while os.sendfile(out, descriptor, None, 1 << 30):  # type: ignore[arg-type]
+            while os.sendfile(out, descriptor, None, 1 << 30):
                 pass
             os.fchmod(out, state.st_mode & 0o777)
             os.utime(out, ns=(state.st_atime_ns, state.st_mtime_ns))

@@ -72,7 +72,7 @@ def arguments(request: SandboxRequest, descriptors: _Descriptors, places: dict[P
     for name, descriptor in descriptors.etc.items():
         words += ["--perms", "0644", "--ro-bind-data", str(descriptor), f"/etc/{name}"]
     words += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
-    words += _temporary("/dev/shm", limits.shared_memory_bytes) + ["--remount-ro", "/dev"]
+    words += [*_temporary("/dev/shm", limits.shared_memory_bytes), "--remount-ro", "/dev"]
     words += _temporary("/tmp", limits.temporary_bytes)
     words += ["--dir", "/home", *_temporary("/home/agent", limits.home_bytes, mode="0700")]
     for mount in _in_order(request.mounts):
@@ -127,7 +127,7 @@ class BubblewrapMechanism:
         self._limits = choose_limits()
         self._filter = filter_program()
         self.limits_name = self._limits.name
-        self.weakened = () if self._filter else ("no system call filter for this machine type",)
+        self.weakened: tuple[str, ...] = () if self._filter else ("no system call filter for this machine type",)
 
     def identity(self) -> Identity:
         """A user of its own when the engine is root, else the engine's user."""
@@ -193,9 +193,7 @@ class BubblewrapMechanism:
                 status=status,
                 block=block,
             )
-            words = _memory_file(
-                stack, b"".join(os.fsencode(w) + b"\0" for w in arguments(request, descriptors, places))
-            )
+            words = _memory_file(stack, b"".join(os.fsencode(w) + b"\0" for w in arguments(request, descriptors, places)))
             own = [*descriptors.etc.values(), status, block, words]
             if descriptors.filter is not None:
                 own.append(descriptors.filter)
@@ -247,9 +245,7 @@ def _tail(descriptor: int) -> str:
 class BubblewrapSandbox:
     """One running sandbox; whoever started it closes it."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], first: int, status: int, group: LimitGroup, error: int
-    ) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], first: int, status: int, group: LimitGroup, error: int) -> None:
         self._process = process
         self._first = first
         self._group = group

@@ -36,9 +36,7 @@ def check_host(cache: Path) -> list[Finding]:
     """Look at everything an episode needs."""
     return [
         _finding("kernel", lambda: f"Linux {platform.release()} on {platform.machine()}"),
-        _finding(
-            "bubblewrap", lambda: run_program([find_bubblewrap(), "--version"], timeout_seconds=30).output.strip()
-        ),
+        _finding("bubblewrap", lambda: run_program([find_bubblewrap(), "--version"], timeout_seconds=30).output.strip()),
         _finding("sandbox", try_sandbox),
         _finding("python in the sandbox", try_interpreter),
         _finding("system call filter", _filter, needed=False),
@@ -114,9 +112,7 @@ def _writable(cache: Path) -> str:
         pass
     free = shutil.disk_usage(cache).free
     if free < _LEAST_FREE_BYTES:
-        raise MLGymLiteError(
-            f"{cache}: only {free >> 20} MiB are free; set MLGYM_LITE_CACHE to a folder with more room"
-        )
+        raise MLGymLiteError(f"{cache}: only {free >> 20} MiB are free; set MLGYM_LITE_CACHE to a folder with more room")
     return f"{cache} ({free >> 30} GiB free)"
 
 

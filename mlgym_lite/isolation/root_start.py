@@ -33,7 +33,7 @@ _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_SLAVE = 0x2, 0x4, 0x1000, 0x4000, 
 _MNT_DETACH = 2
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class OwnUser:
     """The user the engine itself runs as, when that is not root."""
 

@@ -7,8 +7,8 @@ the shell reads with `.`; that runs with standard input from /dev/null, output t
 descriptors closed, so that what it starts holds none of them.
 
 An interactive bash is used because it alone abandons a running loop or function at an interrupt and still keeps its
-variables; inside `.` it behaves like a script, without notices about jobs. On a time-out the command's processes and bash are interrupted, then the processes are killed; a shell that does
-not answer by then is given up. A fourth descriptor carries requests of tools (`validate`, `submit`) to the engine.
+variables; inside `.` it behaves like a script, without notices about jobs. On a time-out the command's processes and
+bash are interrupted, then the processes are killed; a shell that does not answer by then is given up. A fourth descriptor carries requests of tools (`validate`, `submit`) to the engine.
 """
 
 from __future__ import annotations
@@ -136,9 +136,7 @@ class Shell:
         answer = self._wait_for_status(number, time.monotonic() + _START_SECONDS)
         if answer is None:
             text = os.pread(self._errors, 4000, 0).decode("utf-8", "replace")
-            lines = [
-                line for line in text.splitlines() if "terminal process group" not in line and "job control" not in line
-            ]
+            lines = [line for line in text.splitlines() if "terminal process group" not in line and "job control" not in line]
             raise SandboxError("the shell did not start in the sandbox: " + (" | ".join(lines) or "it gave no reason"))
 
     def _send(self, text: str) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from mlgym_lite.errors import EnvironmentBuildError
 from mlgym_lite.isolation.protocol import Mount
-from mlgym_lite.processes import run_program
+from mlgym_lite.processes import ProgramResult, run_program
 
 logger = logging.getLogger(__name__)
 
@@ -190,13 +190,13 @@ def _build_aside(
 
     program = uv.find_uv_bin()
     aside.chmod(0o755)
-    steps = (
+    steps: tuple[list[str | Path], ...] = (
         [program, "venv", "--quiet", "--allow-existing", "--python", interpreter.program, aside],
         [program, "pip", "install", "--quiet", "--compile-bytecode", "--python", aside / "bin" / "python",
          "--requirement", requirements, "pip"],
     )  # fmt: skip
     for step in steps:
-        result = run_program(step, environment=_without_virtual_environment(environment), on_line=on_progress)
+        result = _run_uv(step, environment, on_progress)
         if result.status != 0:
             raise EnvironmentBuildError(
                 f"the environment of {requirements} could not be built:\n{result.output.strip()}\n"
@@ -207,6 +207,18 @@ def _build_aside(
             )
     _redirect_scripts(aside)
     (aside / "complete").write_text(requirements.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def _run_uv(step: list[str | Path], environment: Mapping[str, str], on_progress: Callable[[str], None] | None) -> ProgramResult:
+    """Run uv, and again with the system's certificates where its own do not know the index (a site with a CA of its own)."""
+    variables = _without_virtual_environment(environment)
+    result = run_program(step, environment=variables)
+    if result.status != 0 and "certificate" in result.output:
+        result = run_program(step, environment={**variables, "UV_NATIVE_TLS": "1", "UV_SYSTEM_CERTS": "1"})
+    if on_progress:
+        for line in result.output.splitlines():
+            on_progress(line)
+    return result
 
 
 def _without_virtual_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -239,9 +251,7 @@ def make_layer(folder: Path, base: BaseEnvironment, further_packages: tuple[str,
     (programs / "python").symlink_to(interpreter.program)
     for name in ("python3", f"python{interpreter.version}"):
         (programs / name).symlink_to("python")
-    home = (
-        f"home = {interpreter.program.parent}\ninclude-system-site-packages = false\nversion = {interpreter.version}\n"
-    )
+    home = f"home = {interpreter.program.parent}\ninclude-system-site-packages = false\nversion = {interpreter.version}\n"
     (folder / "pyvenv.cfg").write_text(home, encoding="utf-8")
     added = (*base.package_folders, *further_packages)
     if added:

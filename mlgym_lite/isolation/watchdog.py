@@ -107,9 +107,7 @@ class WatchedGroup:
             if self._root is not None:
                 times = self._root.cpu_times()
                 self._cpu_seconds = max(self._cpu_seconds, times.children_user + times.children_system)
-        return Usage(
-            peak_memory_bytes=self._peak or None, cpu_seconds=self._cpu_seconds or None, memory_kills=self._kills
-        )
+        return Usage(peak_memory_bytes=self._peak or None, cpu_seconds=self._cpu_seconds or None, memory_kills=self._kills)
 
     def close(self) -> None:
         """Stop watching."""

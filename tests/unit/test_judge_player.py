@@ -140,9 +140,7 @@ def verdict_of(interpreter: Path, root: Path, body: str, **changes: str) -> subp
         "MLGYM_LITE_VARIANT": "mini",
         "MLGYM_LITE_SEED": "12",
     } | changes
-    return subprocess.run(
-        [interpreter, "-I", root / "grade.py"], env=environment, cwd=logs, capture_output=True, text=True
-    )
+    return subprocess.run([interpreter, "-I", root / "grade.py"], env=environment, cwd=logs, capture_output=True, text=True)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -205,9 +203,7 @@ class PlayedBy:
         program = folder / "player.py"
         body = "\n".join("    " + line for line in body.splitlines())
         head = "import os, random, sys, subprocess\nimport mlgym_player\nprint('loaded', flush=True)\n"
-        program.write_text(
-            f"{head}def handler(message):\n{body}\nmlgym_player.serve(handler)\nprint('over')", encoding="utf-8"
-        )
+        program.write_text(f"{head}def handler(message):\n{body}\nmlgym_player.serve(handler)\nprint('over')", encoding="utf-8")
         near, far = socket.socketpair()
         self.link = judge.Player(near)
         with far:

@@ -164,9 +164,7 @@ def test_another_table_is_refused(tmp_path: Path, content: str) -> None:
     """A file that is not Kaggle's table ends the preparation with a message."""
     source = tmp_path / "other.csv"
     source.write_text(content, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, TASK / "prepare.py", tmp_path, source], stderr=subprocess.PIPE, encoding="utf-8"
-    )
+    done = subprocess.run([sys.executable, TASK / "prepare.py", tmp_path, source], stderr=subprocess.PIPE, encoding="utf-8")
     assert done.returncode != 0 and "other.csv" in done.stderr and "expected" in done.stderr
     assert not tmp_path.joinpath("judge").exists()
 
@@ -224,9 +222,7 @@ def test_a_better_model_is_better_on_the_mini_table() -> None:
 def with_bundled_target(table: pandas.DataFrame) -> pandas.DataFrame:
     """Return the table with scikit-learn's own target beside each row, found by the features."""
     features, target = load_diabetes(return_X_y=True, scaled=False)
-    names = dict(
-        zip(["Age", "BodyMass", "Pressure", *(f"Serum{at}" for at in range(1, 7))], [0, *range(2, 10)], strict=True)
-    )
+    names = dict(zip(["Age", "BodyMass", "Pressure", *(f"Serum{at}" for at in range(1, 7))], [0, *range(2, 10)], strict=True))
     bundled = []
     for _, row in table.iterrows():
         known = {place: row[name] for name, place in names.items() if pandas.notna(row[name])}

@@ -167,9 +167,7 @@ def test_a_tool_works_in_a_pipeline(agent: Agent) -> None:
     agent.write("a.txt", numbered(5000))
     command = f'PATH="{BIN}:$PATH"; open a.txt | head -n 2; open a.txt | true; echo "${{PIPESTATUS[0]}}"'
     environment = {"HOME": str(agent.home), "MLGYM_LITE_PYTHON": sys.executable, "PATH": os.defpath}
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=agent.workspace, env=environment, capture_output=True, check=True
-    )
+    done = subprocess.run(["bash", "-c", command], cwd=agent.workspace, env=environment, capture_output=True, check=True)
     assert done.stdout.decode().splitlines()[1:] == ["1:line 1", "0"]
     assert done.stderr == b""
 
@@ -892,9 +890,7 @@ def test_searches_name_a_folder_that_is_none(agent: Agent, name: str) -> None:
 def test_search_file_lists_lines(agent: Agent) -> None:
     """The lines of the open or the named file that have the term are listed with their numbers."""
     path = open_text(agent, "a.b\nhay\n  a.b too\r\n")
-    expected = (
-        f'Found 2 lines with "a.b" in {path}:\nLine 1:a.b\nLine 3:  a.b too\nEnd of matches for "a.b" in {path}.\n'
-    )
+    expected = f'Found 2 lines with "a.b" in {path}:\nLine 1:a.b\nLine 3:  a.b too\nEnd of matches for "a.b" in {path}.\n'
     assert agent.ok("search_file", "a.b") == expected
     agent.write("other.txt", "x\n")
     assert agent.ok("search_file", "x", "other.txt").startswith("Found 1 line with")
@@ -987,9 +983,7 @@ def make_engine() -> object:
 
 @pytest.mark.parametrize("name", ["validate", "submit"])
 @pytest.mark.parametrize("is_ok", [True, False])
-def test_requests_reach_the_engine(
-    agent: Agent, make_engine: Callable[[bytes], Engine], name: str, is_ok: bool
-) -> None:
+def test_requests_reach_the_engine(agent: Agent, make_engine: Callable[[bytes], Engine], name: str, is_ok: bool) -> None:
     """One datagram with one descriptor goes out, the answer's text is printed, and `ok` decides the exit status."""
     text = "Score: 2.5 ± 0.1\n" + "x" * 5000
     engine = make_engine(json.dumps({"ok": is_ok, "text": text}).encode())

@@ -91,9 +91,7 @@ class Player:
         """Return the player itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         """Close the link, at which the player ends by itself."""
         self.close()
 
@@ -217,8 +215,7 @@ def finite_numbers(result: Mapping[str, float]) -> dict[str, float]:
 def harmless(text: str) -> str:
     """Return the text with everything but printable characters, line ends and tabs spelled out."""
     return "".join(
-        letter if letter.isprintable() or letter in "\n\t" else letter.encode("unicode_escape").decode("ascii")
-        for letter in text
+        letter if letter.isprintable() or letter in "\n\t" else letter.encode("unicode_escape").decode("ascii") for letter in text
     )
 
 

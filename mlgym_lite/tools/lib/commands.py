@@ -33,9 +33,7 @@ class Command:
 
     def load(self) -> Callable[[list[str], Session], str]:
         """The function that carries the tool out; its module is imported only now."""
-        function: Callable[[list[str], Session], str] = getattr(
-            import_module(f".{self.module}", __package__), self.function
-        )
+        function: Callable[[list[str], Session], str] = getattr(import_module(f".{self.module}", __package__), self.function)
         return function
 
 
@@ -63,9 +61,7 @@ COMMANDS = {
     "search_file": Command(
         "searching", "search_file", "search_file TERM [FILE]", "List the lines with TERM in the open or another file."
     ),
-    "find_file": Command(
-        "searching", "find_file", "find_file NAME [FOLDER]", "Find files by name or pattern, such as '*.py'."
-    ),
+    "find_file": Command("searching", "find_file", "find_file NAME [FOLDER]", "Find files by name or pattern, such as '*.py'."),
     "validate": Command("control", "validate", "validate", "Score the present work; the number of times is limited."),
     "submit": Command("control", "submit", "submit", "Hand in the present work and end the episode."),
 }

@@ -4,7 +4,7 @@ Lines keep their bytes, endings included, so that what an edit does not touch is
 regular text file of reasonable size is refused with a reason and a way forward.
 """
 
-# ruff: noqa: PTH112, PTH116, PTH118, PTH123, PTH208
+# ruff: noqa: PTH112, PTH118, PTH208
 from __future__ import annotations
 
 import io

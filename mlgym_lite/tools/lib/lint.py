@@ -83,9 +83,7 @@ def _without_old(found: list[Problem], old: list[Problem], edited: range, shift:
     if any(problem.code == "E111" for problem in old):
         found = [problem for problem in found if problem.code != "E111"]
     last_removed = edited.stop - 1 - shift
-    remaining = [
-        (problem.line + (shift if problem.line > last_removed else 0), problem.code, problem.text) for problem in old
-    ]
+    remaining = [(problem.line + (shift if problem.line > last_removed else 0), problem.code, problem.text) for problem in old]
     for is_match in (_is_same_place, _is_same_text):
         unmatched = []
         for problem in found:
@@ -113,9 +111,7 @@ def _parse(content: bytes) -> ast.Module | Problem:
             tree = ast.parse(content)
             compile(tree, "<edited>", "exec", dont_inherit=True)
         except SyntaxError as error:
-            return Problem(
-                line=error.lineno or 1, code=_syntax_code(error), text=f"{type(error).__name__}: {error.msg}"
-            )
+            return Problem(line=error.lineno or 1, code=_syntax_code(error), text=f"{type(error).__name__}: {error.msg}")
         except (ValueError, OverflowError) as error:
             return Problem(line=1, code="E902", text=str(error))
         except (RecursionError, MemoryError):

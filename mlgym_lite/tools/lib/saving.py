@@ -4,7 +4,7 @@ The new content is written to a file beside the old one, gets its permission bit
 wrong before that, a full disk for instance, leaves the old file as it was and nothing beside it.
 """
 
-# ruff: noqa: PTH105, PTH108, PTH116, PTH118, PTH120, PTH123
+# ruff: noqa: PTH108, PTH118, PTH120
 from __future__ import annotations
 
 import os

@@ -4,7 +4,7 @@ Terms are literal, never patterns, and match within a line as the file's bytes h
 was named is followed, so a search stays where it was started. Long lists are cut, and the text says so.
 """
 
-# ruff: noqa: PTH112, PTH123
+# ruff: noqa: PTH112
 from __future__ import annotations
 
 import os

@@ -48,6 +48,4 @@ class Session:
         try:
             state.save(self.state_path, self.state)
         except OSError as error:
-            raise Refusal(
-                f"Error: the open file could not be remembered in {self.state_path}: {error.strerror}."
-            ) from error
+            raise Refusal(f"Error: the open file could not be remembered in {self.state_path}: {error.strerror}.") from error

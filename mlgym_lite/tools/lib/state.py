@@ -4,7 +4,7 @@ It is one JSON file in the agent's home, replaced as a whole, so that a killed t
 belongs to the agent, who may delete or spoil it: what cannot be understood counts as nothing remembered.
 """
 
-# ruff: noqa: PTH103, PTH105, PTH108, PTH120, PTH123
+# ruff: noqa: PTH103, PTH108, PTH120
 from __future__ import annotations
 
 import json

@@ -1,6 +1,6 @@
 """The tools that show a file: open, goto, scroll_down, scroll_up and create."""
 
-# ruff: noqa: PTH100, PTH110, PTH112, PTH120, PTH123
+# ruff: noqa: PTH100, PTH110, PTH112, PTH120
 from __future__ import annotations
 
 import os
@@ -14,9 +14,7 @@ from .state import State
 
 OVERLAP = 2
 SCROLLS_BEFORE_ADVICE = 3
-ADVICE = (
-    "(You have scrolled {count} times in a row. search_file TERM and goto LINE get to a known place in one step.)\n"
-)
+ADVICE = "(You have scrolled {count} times in a row. search_file TERM and goto LINE get to a known place in one step.)\n"
 
 
 def show(session: Session, document: Document, *, lines_above: int, focus: int, scrolls: int = 0) -> str:
