@@ -8,7 +8,8 @@ descriptors closed, so that what it starts holds none of them.
 
 An interactive bash is used because it alone abandons a running loop or function at an interrupt and still keeps its
 variables; inside `.` it behaves like a script, without notices about jobs. On a time-out the command's processes and
-bash are interrupted, then the processes are killed; a shell that does not answer by then is given up. A fourth descriptor carries requests of tools (`validate`, `submit`) to the engine.
+bash are interrupted, then the processes are killed; a shell that does not answer by then is given up. A fourth descriptor carries
+requests of tools (`validate`, `submit`) to the engine.
 """
 
 from __future__ import annotations

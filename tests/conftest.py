@@ -1,0 +1,116 @@
+"""What every test shares: marks that need a part of the host, and a task small enough for hundreds of episodes.
+
+A test marked `kernel` is skipped where no sandbox starts, `cgroup` where control groups cannot be written. Where
+MLGYM_LITE_REQUIRE names the mark (CI sets it), a missing part is a failure instead.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mlgym_lite.errors import MLGymLiteError
+from mlgym_lite.isolation.host_check import try_sandbox
+from mlgym_lite.isolation.limits import choose_limits
+
+
+@functools.cache
+def _missing(mark: str) -> str:
+    """Why the part a mark stands for is not there; empty where it is."""
+    if mark == "kernel":
+        try:
+            try_sandbox()
+        except (MLGymLiteError, OSError) as error:
+            return f"no sandbox starts here: {error}"
+    if mark == "cgroup" and choose_limits().name == "watchdog":
+        return "no control group is writable here"
+    return ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip or fail a test whose mark names a part that is missing."""
+    required = os.environ.get("MLGYM_LITE_REQUIRE", "").split(",")
+    for mark in ("kernel", "cgroup"):
+        if item.get_closest_marker(mark) is None:
+            continue
+        reason = _missing(mark)
+        if reason and mark in required:
+            pytest.fail(f"MLGYM_LITE_REQUIRE names {mark}, but {reason}")
+        if reason:
+            pytest.skip(reason)
+
+
+TASK_TOML = """\
+schema_version = "1.4"
+artifacts = ["answer.txt"]
+
+[metadata.mlgym_lite]
+domain = "tests"
+metric = "Score"
+direction = "maximize"
+baseline = { Score = 1.0 }
+max_steps = 20
+command_timeout_sec = 30
+validations = 3
+
+[metadata.mlgym_lite.variants.mini]
+baseline = { Score = 1.0 }
+
+[agent]
+timeout_sec = 120.0
+
+[verifier]
+timeout_sec = 20.0
+
+[environment]
+memory_mb = 512
+storage_mb = 64
+"""
+
+GRADER = """\
+number=$(head -c 100 /submission/answer.txt)
+case "$number" in
+  ''|*[!0-9.]*) echo "answer.txt: expected a number" > /logs/verifier/rejection.txt; exit 65 ;;
+esac
+printf '{"Score": %s}' "$number" > /logs/verifier/reward.json
+"""
+
+
+@pytest.fixture
+def make_task(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a task folder whose score is the number in answer.txt; the parts may be given otherwise."""
+
+    def make(name: str = "tiny", *, toml: str = TASK_TOML, grader: str = GRADER, files: dict[str, str] | None = None) -> Path:
+        folder = tmp_path / name
+        contents = {
+            "task.toml": toml,
+            "instruction.md": "Write a number into answer.txt.\n",
+            "environment/answer.txt": "0.5\n",
+            "tests/test.sh": grader,
+            "solution/solve.sh": "echo 1.0 > answer.txt\n",
+            "cheats/forge.sh": "# Leaves a reward of its own.\nmkdir -p /logs/verifier; echo '{\"Score\": 9}' > reward.json\n",
+            **(files or {}),
+        }
+        for path, text in contents.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8")
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache folder the tests use: the user's own where MLGYM_LITE_CACHE names one, so that environments build once."""
+    named = os.environ.get("MLGYM_LITE_CACHE")
+    return Path(named) if named else tmp_path_factory.getbasetemp() / "cache"
+
+
+@pytest.fixture
+def environment(cache: Path) -> dict[str, str]:
+    """The environment an engine under test reads."""
+    return {**os.environ, "MLGYM_LITE_CACHE": str(cache)}
