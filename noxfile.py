@@ -1,0 +1,76 @@
+"""Every check of the project, each in an environment of its own: `nox` runs the default ones."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "uv"
+nox.options.sessions = ["lint", "types", "tests", "installed"]
+nox.options.error_on_missing_interpreters = True
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, format and import directions."""
+    session.install("-e", ".[dev]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", "mlgym_lite", "tests", "benchmarks", "noxfile.py")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, strictly."""
+    session.install("-e", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The whole suite; arguments go to pytest."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def kernel(session: nox.Session) -> None:
+    """The tests that need a sandbox, which must be there."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "-m", "kernel", *session.posargs, env={"MLGYM_LITE_REQUIRE": "kernel"})
+
+
+@nox.session
+def installed(session: nox.Session) -> None:
+    """The built wheel, away from the checkout: its tasks and profiles are inside and an episode runs."""
+    wheels = Path(session.create_tmp()).resolve() / "wheels"
+    session.run("uv", "build", "--wheel", "--out-dir", str(wheels), external=True)
+    wheel = max(wheels.glob("*.whl"), key=lambda path: path.stat().st_mtime)
+    session.install(str(wheel))
+    elsewhere = Path(session.create_tmp()).resolve() / "else where"
+    elsewhere.mkdir(exist_ok=True)
+    os.chdir(elsewhere)
+    listed = json.loads(str(session.run("mlgym-lite", "tasks", "--json", silent=True)))
+    assert {"prisoners_dilemma", "house_price"} <= {task["name"] for task in listed}, listed
+    origin = session.run("python", "-c", "import mlgym_lite; print(mlgym_lite.__file__)", silent=True)
+    assert "site-packages" in str(origin), origin
+    command = ["mlgym-lite", "run", "battle_of_sexes", "--agent", "baseline", "--variant", "mini", "--json", "--quiet"]
+    result = json.loads(str(session.run(*command, silent=True, stderr=None)))
+    assert result["score"]["value"] > 0.9, result
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Timings as ratios; arguments go to the benchmarks."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def check_tasks(session: nox.Session) -> None:
+    """Every shipped task: baseline, empty submission, cheats."""
+    session.install("-e", ".")
+    session.run("mlgym-lite", "check", "--all", *session.posargs)
