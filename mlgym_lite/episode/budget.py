@@ -24,12 +24,18 @@ class Budget:
         self.validations_used = forked_from.validations_used if forked_from else 0
         self.command_time = 0.0
         self.grading_time = 0.0
-        self._engine_time = time.monotonic() - started_at
+        self._engine_time = 0.0
         self._depth = 0
+        self._entered_at = started_at
         self._command_limit = ours.command_timeout_sec
         self._started_at = started_at
         self._ready_at = time.monotonic()
         self._grading_in_step = 0.0
+
+    def is_ready(self) -> None:
+        """The reset is done: the agent's time begins."""
+        self._ready_at = time.monotonic()
+        self._engine_time = self._ready_at - self._started_at
 
     @property
     def validations_left(self) -> int:
@@ -49,19 +55,21 @@ class Budget:
     @property
     def framework_time(self) -> float:
         """Time spent in the engine itself, commands and grading left out."""
-        return max(0.0, self._engine_time - self.command_time - self.grading_time)
+        running = time.monotonic() - self._entered_at if self._depth else 0.0
+        return max(0.0, self._engine_time + running - self.command_time - self.grading_time)
 
     @contextlib.contextmanager
     def in_engine(self) -> Iterator[None]:
         """Count the time of a call of the engine; calls within calls count once."""
+        if self._depth == 0:
+            self._entered_at = time.monotonic()
         self._depth += 1
-        started = time.monotonic()
         try:
             yield
         finally:
             self._depth -= 1
             if self._depth == 0:
-                self._engine_time += time.monotonic() - started
+                self._engine_time += time.monotonic() - self._entered_at
 
     def seconds_left(self) -> float | None:
         """Wall time left to the agent; None without a limit."""

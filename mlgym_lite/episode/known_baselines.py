@@ -44,7 +44,7 @@ def _kept_in(task: Task, variant: Variant, places: Places) -> Path:
 
 
 def measure_baseline(
-    task: Task, settings: RunSettings, variant: Variant, places: Places, episode: Callable[..., Any]
+    task: Task, settings: RunSettings, places: Places, episode: Callable[..., Any]
 ) -> Mapping[str, float] | None:
     """Run the task's solution in an episode of its own and keep what it scores; None where the task has no solution."""
     from mlgym_lite.agents.baseline import BaselineAgent
@@ -54,11 +54,11 @@ def measure_baseline(
         return None
     agent = BaselineAgent()
     with tempfile.TemporaryDirectory(prefix="mlgym-lite-baseline-") as folder:
-        own = replace(settings, variant=variant, output=Path(folder) / "run", max_steps=None, time_limit_seconds=None)
+        own = replace(settings, output=Path(folder) / "run", max_steps=None, time_limit_seconds=None)
         with episode(task, settings=own, agent="baseline", further_mounts=mounts_for(agent, task, places.cache)) as run:
             outcome = run_agent(run, agent)
     if outcome.result["score"] is None:
         return None
     metrics: Mapping[str, float] = outcome.result["score"]["metrics"]
-    keep_baseline(task, variant, places, metrics)
+    keep_baseline(task, settings.variant, places, metrics)
     return metrics

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mlgym_lite.errors import GraderError, IsolationError, MLGymLiteError, OutputError, SandboxError
+
 AttemptKind = Literal["validate", "submit"]
 Fault = Literal["agent", "limit", "task", "us", "user"]
 Reason = Literal[
@@ -121,6 +123,19 @@ class Outcome:
         """The value of the metric that ranks, or None."""
         score = self.result["score"]
         return None if score is None else float(score["value"])
+
+
+def ending_for(error: BaseException) -> Ending:
+    """The ending that an error means: whose doing it was is told by its kind."""
+    reason: Reason = "agent_error"
+    if isinstance(error, KeyboardInterrupt):
+        return Ending(reason="interrupted")
+    if isinstance(error, GraderError):
+        reason = "grader_error"
+    elif isinstance(error, (SandboxError, OutputError, IsolationError, OSError)):
+        reason = "sandbox_error"
+    detail = str(error) if isinstance(error, MLGymLiteError) else f"{type(error).__name__}: {error}"
+    return Ending(reason=reason, detail=detail)
 
 
 def attempt_record(attempt: Attempt) -> dict[str, Any]:

@@ -341,12 +341,16 @@ class _Run:
             self._watched.discard(self._shell._control.fileno())
             return False
         reply = _as_socket(descriptors[0]) if descriptors else None
+        ends = False
         try:
-            return self._on_control(request, reply)
+            ends = self._on_control(request, reply)
         finally:
-            if reply is not None:
+            if ends and reply is not None:
+                self._shell._stack.callback(reply.close)  # the tool that asked waits until it is ended with the sandbox
+            elif reply is not None:
                 reply.close()
             self._deadline += time.monotonic() - started
+        return ends
 
     def _time_is_up(self) -> bool:
         if self._interrupts == len(_INTERRUPT_SECONDS):

@@ -1,0 +1,54 @@
+"""The files of one episode: its workspace and virtual environment, made at the start and copied for snapshots."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from mlgym_lite.config.task_file import Task
+from mlgym_lite.episode.outcome import Snapshot
+from mlgym_lite.episode.workspace import copy_tree
+from mlgym_lite.isolation.virtual_environments import BaseEnvironment, make_layer
+
+
+class EpisodeFiles:
+    """What the agent can write, below the run directory; `owner` is the sandbox's user where the engine is root."""
+
+    def __init__(self, run_directory: Path, owner: int) -> None:
+        self.workspace = run_directory / "workspace"
+        self.venv = run_directory / ".state" / "venv"
+        self.grading_layers = run_directory / ".state" / "grading"
+        self._state = run_directory / ".state"
+        self._owner = owner if os.geteuid() == 0 else None
+
+    def make(self, task: Task, base: BaseEnvironment, start: Snapshot | None) -> None:
+        """Fill them from the task's starter files, or from the snapshot an episode goes on from."""
+        self.venv.mkdir()
+        self.grading_layers.mkdir()
+        if start is not None:
+            copy_tree(start.folder / "workspace", self.workspace, owner=self._owner)
+            copy_tree(start.folder / "venv", self.venv, owner=self._owner)
+            return
+        starter = task.folder / "environment"
+        if starter.is_dir():
+            copy_tree(starter, self.workspace, owner=self._owner)
+        make_layer(self.venv, base)
+        if self._owner is not None:
+            for folder in (self.workspace, self.venv):
+                _give_tree(folder, self._owner)
+
+    def copy(self, step: int) -> Path:
+        """Copy both into a new folder."""
+        folder = self._state / f"snapshot-{step}-{time.monotonic_ns()}"
+        for name, source in (("workspace", self.workspace), ("venv", self.venv)):
+            (folder / name).mkdir(parents=True)
+            copy_tree(source, folder / name)
+        return folder
+
+
+def _give_tree(folder: Path, owner: int) -> None:
+    os.chown(folder, owner, owner)
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            os.chown(Path(parent, name), owner, owner, follow_symlinks=False)
