@@ -143,7 +143,7 @@ def built_environment(
 
 def _key(requirements: Path, interpreter: Interpreter) -> str:
     lines = sorted(line.strip() for line in requirements.read_text(encoding="utf-8").splitlines() if line.strip())
-    parts = (*lines, str(interpreter.program), interpreter.version, platform.platform(terse=True), str(_LAYOUT))
+    parts = (*lines, str(interpreter.program), interpreter.version, platform.system(), platform.machine(), str(_LAYOUT))
     return hashlib.sha256("\n".join(parts).encode("utf-8")).hexdigest()[:24]
 
 
