@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Status
+
     from mlgym_lite.episode.engine import Episode
     from mlgym_lite.episode.outcome import Outcome, Step
     from mlgym_lite.episode.runner import Listeners
@@ -47,12 +48,18 @@ def number(value: float | None) -> str:
 
 
 class Progress:
-    """Tells a person how an episode goes: a status line that lives on a terminal, plain lines elsewhere."""
+    """Tells a person how an episode goes: a line for each step, and on a terminal a live line for the running command."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._live = not quiet and sys.stderr.isatty()
-        self._started = 0.0
+        self._status: Status | None = None
+        if not quiet and sys.stderr.isatty():
+            from rich.console import Console
+
+            self._console = Console(stderr=True, highlight=False, markup=False)
+            self._live = True
+        else:
+            self._live = False
 
     def listeners(self) -> Listeners:
         """What the engine tells it."""
@@ -62,18 +69,32 @@ class Progress:
 
     def line(self, text: str) -> None:
         """A line of its own."""
+        self.stop()
         if not self._quiet:
-            self._clear()
             click.echo(harmless(text), err=True)
+
+    def stop(self) -> None:
+        """Take the live line away."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
 
     def _start(self, episode: Episode) -> None:
         self.line(f"{episode.task.name}: run directory {episode.run_directory}")
 
     def _action(self, episode: Episode, action: str) -> None:
-        self._started = time.monotonic()
-        if self._live:
-            shown = f"step {episode.budget.steps_used + 1}/{episode.budget.max_steps}  running  $ {one_line(action)}"
-            click.echo(f"\r\x1b[2K{shown}", nl=False, err=True)
+        if not self._live:
+            return
+        from rich.progress import Progress as LiveLine
+        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        text = (
+            f"step {episode.budget.steps_used + 1}/{episode.budget.max_steps}  best {number(episode.best)}  $ {one_line(action)}"
+        )
+        columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+        self._status = LiveLine(*columns, console=self._console, transient=True)
+        self._status.add_task(text, total=None)
+        self._status.start()
 
     def _step(self, episode: Episode, step: Step) -> None:
         status = "—" if step.exit_status is None else str(step.exit_status)
@@ -81,10 +102,6 @@ class Progress:
             f"step {step.number}/{episode.budget.max_steps}  {step.seconds:.2f} s  exit {status}  "
             f"best {number(episode.best)}  $ {one_line(step.action)}"
         )
-
-    def _clear(self) -> None:
-        if self._live:
-            click.echo("\r\x1b[2K", nl=False, err=True)
 
 
 def print_outcome(outcome: Outcome) -> None:

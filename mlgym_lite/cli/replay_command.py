@@ -30,7 +30,8 @@ def command(recording: Path, task: str | None, as_json: bool, quiet: bool, **opt
     from mlgym_lite.errors import ReplayDifference
 
     plan = plan_replay(recording, task, shared.run_settings(options))
-    comparison = replay(plan, listeners=Progress(quiet=quiet or as_json).listeners())
+    progress = Progress(quiet=quiet or as_json)
+    comparison = replay(plan, listeners=progress.listeners())
     if as_json:
         print_json(comparison.record())
     for difference in comparison.differences[:_SHOWN_DIFFERENCES]:

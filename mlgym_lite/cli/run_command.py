@@ -39,8 +39,12 @@ def command(
     settings = shared.run_settings(options)
     loaded = load_task(task)
     cache = places(data=settings.data).cache
-    chosen, listeners = choose_agent(agent, actions, Progress(quiet=quiet), cache)
-    outcome = run_episode(loaded, chosen, settings, cache=cache, listeners=listeners, model=model)
+    progress = Progress(quiet=quiet)
+    chosen, listeners = choose_agent(agent, actions, progress, cache)
+    try:
+        outcome = run_episode(loaded, chosen, settings, cache=cache, listeners=listeners, model=model)
+    finally:
+        progress.stop()
     if as_json:
         print_json(dict(outcome.result))
     if not quiet:

@@ -15,7 +15,7 @@ from mlgym_lite.config.sandbox_profile import SandboxProfile
 from mlgym_lite.config.task_file import WORKSPACE, Task, Variant
 from mlgym_lite.isolation.protocol import Limits, Mechanism, Mount, SandboxRequest
 from mlgym_lite.isolation.toolkit import INSIDE as TOOLS
-from mlgym_lite.isolation.toolkit import readable_folder, toolkit
+from mlgym_lite.isolation.toolkit import open_to_all, readable_folder, toolkit
 from mlgym_lite.isolation.virtual_environments import (
     INSIDE_VENV,
     BaseEnvironment,
@@ -52,7 +52,7 @@ class EpisodeSandboxes:
         mounts = [*self._shared_mounts(self.base), *self.further_mounts]
         mounts += [Mount(source=kit / name, target=f"{TOOLS}/{name}") for name in ("bin", "lib")]
         if self.data.agent is not None:
-            mounts.append(Mount(source=self.data.agent, target="/data"))
+            mounts.append(Mount(source=readable_folder(self.data.agent, self.cache), target="/data"))
         mounts.append(Mount(source=venv, target=INSIDE_VENV, writable=True))
         mounts.append(Mount(source=workspace, target=WORKSPACE, writable=True))
         environment = {
@@ -126,6 +126,7 @@ class EpisodeSandboxes:
         for name, base in (("judge", self.grader_base), ("player", self.base)):
             (folder / name).mkdir()
             make_layer(folder / name, base, (f"{TOOLS}/{name}",))
+        open_to_all(folder)
 
     def _shared_mounts(self, base: BaseEnvironment) -> list[Mount]:
         further = [Mount(source=Path(path), target=path) for path in self.profile.read_only]

@@ -14,7 +14,7 @@ import errno
 import itertools
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mlgym_lite.errors import SandboxError
@@ -24,6 +24,7 @@ from mlgym_lite.processes import Keeper
 _PERIOD_MICROSECONDS = 100_000
 _V1_CONTROLLERS = ("memory", "pids", "cpu", "cpuacct")
 _V2_CONTROLLERS = ("memory", "pids", "cpu")
+_LEAF = "mlgym-lite-engine"
 
 _numbers = itertools.count(1)
 _lock = threading.Lock()
@@ -52,11 +53,12 @@ def _new_name() -> str:
     return f"mlgym-lite-{os.getpid()}-{next(_numbers)}"
 
 
-def _keep(parents: tuple[Path, ...]) -> None:
-    """Have the groups of this process removed should it be killed; one keeper for a process."""
+def _keep(parents: Iterable[Path], further: Iterable[Path] = ()) -> None:
+    """Have the groups of this process, and further ones, removed when it is gone; one keeper for a process."""
     with _lock:
         if os.getpid() not in _keepers:
-            _keepers[os.getpid()] = Keeper([f"{parent}/mlgym-lite-{os.getpid()}-*" for parent in parents])
+            own = [f"{parent}/mlgym-lite-{os.getpid()}-*" for parent in parents]
+            _keepers[os.getpid()] = Keeper([*own, *(str(path) for path in further)])
 
 
 def _own_groups() -> Mapping[str, str]:
@@ -102,7 +104,7 @@ class VersionOne:
 
     def open(self, limits: Limits) -> VersionOneGroup:
         """Make a group with these limits."""
-        _keep(tuple(self._parents.values()))
+        _keep(self._parents.values())
         return VersionOneGroup({name: parent / _new_name() for name, parent in self._parents.items()}, limits)
 
 
@@ -163,7 +165,8 @@ class VersionTwo:
         if "" not in groups or "" not in points:
             raise OSError("no version 2 hierarchy")
         own = points[""] / groups[""].lstrip("/")
-        self._parent = own.parent if own.name == "mlgym-lite-engine" else own
+        self._parent = own.parent if own.name == _LEAF else own
+        self._leaf = self._parent / _LEAF
         offered = (self._parent / "cgroup.controllers").read_text(encoding="ascii").split()
         missing = [name for name in _V2_CONTROLLERS if name not in offered]
         if missing:
@@ -180,14 +183,13 @@ class VersionTwo:
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise
-            leaf = self._parent / "mlgym-lite-engine"
-            leaf.mkdir(exist_ok=True)
-            _write(leaf / "cgroup.procs", "0")
+            self._leaf.mkdir(exist_ok=True)
+            _write(self._leaf / "cgroup.procs", "0")
             _write(self._parent / "cgroup.subtree_control", wanted)
 
     def open(self, limits: Limits) -> VersionTwoGroup:
         """Make a group with these limits."""
-        _keep((self._parent,))
+        _keep((self._parent,), further=(self._leaf,))
         return VersionTwoGroup(self._parent / _new_name(), limits)
 
 

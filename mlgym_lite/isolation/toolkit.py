@@ -48,11 +48,12 @@ def _assemble(folder: Path, source: Path, linter: Path) -> None:
         (folder / place).mkdir()
         shutil.copyfile(source / "grading" / name, folder / place / name)
     compileall.compile_dir(folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
-    _open_to_all(folder)
+    open_to_all(folder)
     for program in (folder / "agent" / "bin").iterdir():
         program.chmod(0o755)
 
 
+@functools.cache
 def readable_folder(folder: Path, cache: Path) -> Path:
     """The folder itself, or for a root engine a copy any user can read, where something in it is root's alone."""
     if os.geteuid() != 0 or first_unreadable(folder) is None:
@@ -60,12 +61,13 @@ def readable_folder(folder: Path, cache: Path) -> Path:
 
     def copy(target: Path) -> None:
         shutil.copytree(folder, target, dirs_exist_ok=True, symlinks=True)
-        _open_to_all(target)
+        open_to_all(target)
 
     return _kept(cache / "readable" / _digest((folder,), "copy"), copy)
 
 
-def _open_to_all(folder: Path) -> None:
+def open_to_all(folder: Path) -> None:
+    """Let every user read a tree of ours, whatever the umask it was made with."""
     for parent, _, files in os.walk(folder):
         Path(parent).chmod(0o755)
         for name in files:
