@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mlgym_lite.config.task_file import WORKSPACE
 from mlgym_lite.isolation.protocol import Limits, Usage
-from mlgym_lite.isolation.shell import ShellResult
+from mlgym_lite.isolation.shell_run import ShellResult
 
 SUBMITTED_NOTE = "[Submitted: the episode has ended.]\n"
 

@@ -1,0 +1,237 @@
+"""One command in the shell, from its start to its end or its time-out.
+
+On a time-out the command's processes and bash are interrupted, as Ctrl-C would, and then the processes are killed; jobs that
+earlier commands left running are spared. A shell that does not answer by then is given up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlgym_lite.isolation.output import CapturedOutput, OutputCapture
+from mlgym_lite.isolation.protocol import Sandbox
+from mlgym_lite.isolation.shell_channels import ShellChannels, Status
+from mlgym_lite.isolation.waiting import readable
+
+logger = logging.getLogger(__name__)
+
+_READ_BYTES = 64 << 10
+_CLOCK_TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
+_INTERRUPT_SECONDS = (1.0, 0.3, 0.3, 0.3)
+"""How long to wait after each interrupt; from the second on, processes are killed."""
+
+ControlHandler = Callable[[bytes, "socket.socket | None"], bool]
+"""Serves one request; true when the running command must end for it."""
+OutputHandler = Callable[[bytes], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShellResult:
+    """How one command ended."""
+
+    output: CapturedOutput
+    exit_status: int | None
+    """None when the shell ended with the command."""
+    working_directory: str | None
+    seconds: float
+    timed_out: bool
+    shell_ended: bool
+    """The shell is gone and a new one is needed."""
+
+
+class ShellRun:
+    """One command on its way; lives for one call of `Shell.run`."""
+
+    def __init__(
+        self,
+        channels: ShellChannels,
+        sandbox: Sandbox,
+        capture: OutputCapture,
+        on_control: ControlHandler,
+        on_output: OutputHandler | None,
+    ) -> None:
+        self._channels = channels
+        self._sandbox = sandbox
+        self._capture = capture
+        self._on_control = on_control
+        self._on_output = on_output
+        self._started = time.monotonic()
+        self._started_since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._latest_process = _latest_process()
+        self._interrupts = 0
+        self._number = ""
+        self._answer: Status | None = None
+        self._watched = {channels.output, channels.status, channels.control.fileno(), sandbox.ended_descriptor}
+
+    def finish(self, command: str, timeout_seconds: float, *, interruptible: bool) -> ShellResult:
+        """Run the command and serve the descriptors until it has ended, one way or another."""
+        self._deadline = self._started + timeout_seconds
+        ended = not self._send(command)
+        while self._answer is None and not ended:
+            try:
+                ended = self._serve_once()
+            except KeyboardInterrupt:
+                if not interruptible:
+                    raise
+                self._deadline = time.monotonic()
+        if self._interrupts and not ended:
+            self._signal_command(kill=True, spare_shell=True)
+        self._drain(everything=ended)
+        return self._result()
+
+    def _send(self, command: str) -> bool:
+        try:
+            self._channels.send_action(command)
+            self._number = self._channels.ask_status()
+        except BrokenPipeError:
+            return False
+        return True
+
+    def _result(self) -> ShellResult:
+        answer = self._answer
+        return ShellResult(
+            output=self._capture.finish(),
+            exit_status=answer.exit_status if answer else None,
+            working_directory=answer.working_directory if answer else None,
+            seconds=time.monotonic() - self._started,
+            timed_out=self._interrupts > 0,
+            shell_ended=answer is None,
+        )
+
+    def _serve_once(self) -> bool:
+        """Wait for the next thing and deal with it; true when the shell is gone or given up."""
+        channels, ended = self._channels, self._sandbox.ended_descriptor
+        ready = readable(self._watched, self._deadline - time.monotonic())
+        if not ready:
+            return self._time_is_up()
+        if channels.output in ready:
+            self._read_output()
+        if channels.control.fileno() in ready and self._serve_control():
+            return True
+        if channels.status in ready:
+            self._read_answer()
+        elif ended in ready:
+            return not self._sandbox.is_running()
+        return False
+
+    def _read_answer(self) -> None:
+        try:
+            self._answer = self._channels.read_status(self._number)
+        except EOFError:  # the shell is gone or was replaced by `exec`; the sandbox goes on until that ends
+            self._watched.discard(self._channels.status)
+
+    def _read_output(self) -> int:
+        try:
+            piece = os.read(self._channels.output, _READ_BYTES)
+        except BlockingIOError:
+            return 0
+        if not piece:
+            self._watched.discard(self._channels.output)
+        self._capture.add(piece)
+        if self._on_output and piece:
+            self._on_output(piece)
+        return len(piece)
+
+    def _drain(self, *, everything: bool) -> None:
+        """Take what the command left in the pipe; what background jobs go on writing waits for the next command."""
+        waiting = self._channels.waiting_output()
+        while waiting > 0 or everything:
+            count = self._read_output()
+            if not count:
+                break
+            waiting -= count
+
+    def _serve_control(self) -> bool:
+        """Hand one request over; time spent on it is not the command's. True when the command must end for it."""
+        started = time.monotonic()
+        try:
+            request, descriptors, _, _ = socket.recv_fds(self._channels.control, 4096, 1)
+        except BlockingIOError:
+            return False
+        if not request:
+            self._watched.discard(self._channels.control.fileno())
+            return False
+        reply = _as_socket(descriptors[0]) if descriptors else None
+        ends = False
+        try:
+            ends = self._on_control(request, reply)
+        finally:
+            if ends and reply is not None:
+                self._channels.keep_until_closed(reply)
+            elif reply is not None:
+                reply.close()
+            self._deadline += time.monotonic() - started
+        return ends
+
+    def _time_is_up(self) -> bool:
+        if self._interrupts == len(_INTERRUPT_SECONDS):
+            return True
+        logger.info("interrupt command, attempt %d", self._interrupts + 1)
+        self._signal_command(kill=self._interrupts > 0)
+        self._deadline = time.monotonic() + _INTERRUPT_SECONDS[self._interrupts]
+        self._interrupts += 1
+        return False
+
+    def _signal_command(self, *, kill: bool, spare_shell: bool = False) -> None:
+        """Interrupt what this command started, and the shell itself, so that its loops end too.
+
+        Jobs that earlier commands left running, and what these started, are spared.
+        """
+        processes = self._sandbox.process_ids()
+        if not processes:
+            return
+        shell_process, *others = processes
+        earlier: set[int] = set()
+        for number in others:
+            with contextlib.suppress(OSError):
+                origin = _process_origin(number)
+                was_there = origin.started <= self._started_since_boot and number <= self._latest_process
+                if was_there or origin.parent in earlier:
+                    earlier.add(number)
+        for number in others:
+            if number not in earlier:
+                _send_signal(number, signal.SIGKILL if kill else signal.SIGINT)
+        if not spare_shell:
+            _send_signal(shell_process, signal.SIGINT)
+
+
+def _latest_process() -> int:
+    """The process id given last on this host (proc(5), loadavg): start times only tell hundredths of a second."""
+    return int(Path("/proc/loadavg").read_bytes().rsplit(maxsplit=1)[1])
+
+
+def _send_signal(process_id: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(process_id, number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Origin:
+    parent: int
+    started: float
+    """Seconds since boot, to the clock tick."""
+
+
+def _process_origin(process_id: int) -> _Origin:
+    """Read /proc/PID/stat (proc(5)); the name in brackets may hold anything, so count from its last bracket."""
+    fields = Path(f"/proc/{process_id}/stat").read_bytes().rpartition(b")")[2].split()
+    return _Origin(parent=int(fields[1]), started=int(fields[19]) * _CLOCK_TICK_SECONDS)
+
+
+def _as_socket(descriptor: int) -> socket.socket | None:
+    """A received descriptor as a socket that never blocks; anything else the agent sent is closed."""
+    try:
+        received = socket.socket(fileno=descriptor)
+    except OSError:
+        os.close(descriptor)
+        return None
+    received.setblocking(False)
+    return received
