@@ -73,9 +73,10 @@ def launcher_thread() -> LauncherThread:
 
 
 _KEEPER_SCRIPT = """
+cd /
 read -r -d "" _
 gone() { for pattern in "$@"; do for folder in $pattern; do [ -d "$folder" ] && return 1; done; done; return 0; }
-exec 3<>"$1"; shift; IFS=
+exec 3<>/dev/fd/3; IFS=
 for attempt in {1..200}; do
   for pattern in "$@"; do rmdir $pattern 2>/dev/null; done
   gone "$@" && break
@@ -91,15 +92,17 @@ class Keeper:
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        self.process_id = os.getpid()
-        reading, writing = os.pipe()
+        """Start the keeper. It is no child to wait for: it outlives this process."""
+        reading, self._held = os.pipe()
         never, never_writing = os.pipe()
-        self._writing = writing
-        arguments = ["bash", "-c", _KEEPER_SCRIPT, "mlgym-lite-keeper", f"/dev/fd/{never}", *patterns]
-        subprocess.Popen(
-            arguments, stdin=reading, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
-            env={"PATH": os.defpath}, start_new_session=True, pass_fds=(never,),
-        )  # fmt: skip
+        actions = [
+            (os.POSIX_SPAWN_DUP2, reading, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+            (os.POSIX_SPAWN_DUP2, never, 3),
+        ]
+        arguments = ["bash", "-c", _KEEPER_SCRIPT, "mlgym-lite-keeper", *patterns]
+        os.posix_spawnp("bash", arguments, {"PATH": os.defpath}, file_actions=actions, setsid=True)
         for descriptor in (reading, never, never_writing):
             os.close(descriptor)
 
