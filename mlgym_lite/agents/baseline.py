@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
+
+from mlgym_lite.config.task_file import Task, expand
+
 
 class BaselineAgent:
-    """Runs /solution/solve.sh, then submits."""
+    """Runs /solution/solve.sh with the variables of [solution].env, then submits."""
 
     name = "baseline"
     task_folders: tuple[str, ...] = ("solution",)
     watches = False
 
-    def __init__(self) -> None:
-        self._actions = iter(("bash /solution/solve.sh", "submit"))
+    def __init__(self, task: Task, environment: Mapping[str, str]) -> None:
+        """`environment` fills the ${NAME} of the task's variables."""
+        variables = expand(task.file.solution.env, environment, f"{task.name}: [solution].env")
+        words = ["bash", "/solution/solve.sh"]
+        if variables:
+            words = ["env", *(f"{name}={value}" for name, value in variables.items()), *words]
+        self._actions = iter((shlex.join(words), "submit"))
 
     def next_action(self, observation: str) -> str | None:
         """The solution, the submission, and then nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,11 @@ import click
 
 from mlgym_lite.agents.protocol import Agent
 from mlgym_lite.cli.printing import Progress, harmless
+from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.runner import Listeners
 
 
-def choose_agent(name: str | None, actions: Path | None, progress: Progress, cache: Path) -> tuple[Agent, Listeners]:
+def choose_agent(name: str | None, actions: Path | None, task: Task, progress: Progress, cache: Path) -> tuple[Agent, Listeners]:
     """The agent, and who is told of its steps."""
     listeners = progress.listeners()
     if actions is not None and name not in (None, "scripted"):
@@ -26,7 +28,7 @@ def choose_agent(name: str | None, actions: Path | None, progress: Progress, cac
         raise click.UsageError("name who acts: --agent baseline, --agent human, or --actions FILE")
     from mlgym_lite.agents.baseline import BaselineAgent
 
-    return BaselineAgent(), listeners
+    return BaselineAgent(task, os.environ), listeners
 
 
 def _scripted(actions: Path | None) -> Agent:

@@ -40,7 +40,7 @@ def command(
     loaded = load_task(task)
     cache = places(data=settings.data).cache
     progress = Progress(quiet=quiet)
-    chosen, listeners = choose_agent(agent, actions, progress, cache)
+    chosen, listeners = choose_agent(agent, actions, loaded, progress, cache)
     try:
         outcome = run_episode(loaded, chosen, settings, cache=cache, listeners=listeners, model=model)
     finally:

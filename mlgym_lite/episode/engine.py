@@ -98,9 +98,9 @@ class Episode:
         self._is_open = False
 
     @classmethod
-    def fork(cls, snapshot: Snapshot, task: Task, **options: Any) -> Episode:
+    def fork(cls, snapshot: Snapshot, **options: Any) -> Episode:
         """A new episode that goes on from a snapshot, with what is left of its budgets; options as for Episode."""
-        return cls(task, start=snapshot, **options)
+        return cls(snapshot.task, start=snapshot, **{"settings": snapshot.settings, **options})
 
     def __enter__(self) -> Episode:
         self.reset()
@@ -147,7 +147,11 @@ class Episode:
             further_mounts=self.further_mounts, on_progress=self._on_progress,
         )  # fmt: skip
         self.baseline = self._find_baseline()
-        self._make_run(started)
+        try:
+            self._make_run(started)
+        except BaseException:
+            self._stack.close()
+            raise
         with self._ends_on_failure():
             self._files.make(self.task, self._preparation.sandboxes.base, self._start)
             self._open_shell()
@@ -161,7 +165,7 @@ class Episode:
             return known
         if self._on_progress:
             self._on_progress(f"measuring the baseline of {self.task.name} ({variant}), once for this host")
-        return measure_baseline(self.task, self.settings, self.places, Episode)
+        return measure_baseline(self.task, self.settings, self.places, self._environment, Episode)
 
     def _make_run(self, started: float) -> None:
         """Everything that belongs to this run, before its first process."""
@@ -318,7 +322,7 @@ class Episode:
         shell = self._check_open()
         with self._budget.in_engine(), self._ends_on_failure():
             return Snapshot(
-                folder=self._files.copy(self._step_number), working_directory=self._working_directory,
+                task=self.task, settings=replace(self.settings, output=None), folder=self._files.copy(self._step_number), working_directory=self._working_directory,
                 variables=shell.exported_variables(), step=self._step_number,
                 validations_used=self._budget.validations_used, run_directory=self._run.path,
             )  # fmt: skip

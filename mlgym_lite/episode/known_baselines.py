@@ -44,7 +44,7 @@ def _kept_in(task: Task, variant: Variant, places: Places) -> Path:
 
 
 def measure_baseline(
-    task: Task, settings: RunSettings, places: Places, episode: Callable[..., Any]
+    task: Task, settings: RunSettings, places: Places, environment: Mapping[str, str], episode: Callable[..., Any]
 ) -> Mapping[str, float] | None:
     """Run the task's solution in an episode of its own and keep what it scores; None where the task has no solution."""
     from mlgym_lite.agents.baseline import BaselineAgent
@@ -52,10 +52,11 @@ def measure_baseline(
 
     if not (task.folder / "solution" / "solve.sh").is_file():
         return None
-    agent = BaselineAgent()
+    agent = BaselineAgent(task, environment)
     with tempfile.TemporaryDirectory(prefix="mlgym-lite-baseline-") as folder:
         own = replace(settings, output=Path(folder) / "run", max_steps=None, time_limit_seconds=None)
-        with episode(task, settings=own, agent="baseline", further_mounts=mounts_for(agent, task, places.cache)) as run:
+        mounts = mounts_for(agent, task, places.cache)
+        with episode(task, settings=own, agent="baseline", further_mounts=mounts, environment=environment) as run:
             outcome = run_agent(run, agent)
     if outcome.result["score"] is None:
         return None

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mlgym_lite.config.run_settings import RunSettings
+from mlgym_lite.config.task_file import Task
 from mlgym_lite.errors import GraderError, IsolationError, MLGymLiteError, OutputError, SandboxError
 
 AttemptKind = Literal["validate", "submit"]
@@ -99,6 +101,9 @@ class Step:
 class Snapshot:
     """A state of an episode to fork from: files, working directory and exported variables; processes are no part of it."""
 
+    task: Task
+    settings: RunSettings
+    """The episode's, but for its output directory."""
     folder: Path
     """Holds workspace/ and venv/."""
     working_directory: str

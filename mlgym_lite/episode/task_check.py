@@ -6,6 +6,7 @@ submits. It has gained when it is scored better than the baseline by more than t
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -74,7 +75,7 @@ class _Checker:
 
     def _baseline(self) -> CheckResult:
         try:
-            outcome = self._run(BaselineAgent(), "baseline")
+            outcome = self._run(BaselineAgent(self._task, os.environ), "baseline")
         except MLGymLiteError as error:
             return self._result("baseline", passed=False, score=None, detail=str(error))
         score = outcome.score
