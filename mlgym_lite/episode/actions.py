@@ -30,6 +30,11 @@ def shell_input(action: str) -> ShellInput:
     """The shell's input for an action; `problem` is told to the agent in place of running it."""
     if "\0" in action:
         return ShellInput(text="", problem="The action holds a NUL character, which no shell command can; nothing was run.")
+    try:
+        action.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        character = f"\\u{ord(action[error.start]):04x}"
+        return ShellInput(text="", problem=f"The action holds {character}, half a character, which is no text; nothing was run.")
     if "edit" not in action and "insert" not in action:
         return ShellInput(text=action)
     lines: list[str] = []

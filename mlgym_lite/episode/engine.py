@@ -322,10 +322,15 @@ class Episode:
         shell = self._check_open()
         with self._budget.in_engine(), self._ends_on_failure():
             return Snapshot(
-                task=self.task, settings=replace(self.settings, output=None), folder=self._files.copy(self._step_number), working_directory=self._working_directory,
-                variables=shell.exported_variables(), step=self._step_number,
-                validations_used=self._budget.validations_used, run_directory=self._run.path,
-            )  # fmt: skip
+                task=self.task,
+                settings=replace(self.settings, output=None),
+                folder=self._files.copy(self._step_number),
+                working_directory=self._working_directory,
+                variables=shell.exported_variables(),
+                step=self._step_number,
+                validations_used=self._budget.validations_used,
+                run_directory=self._run.path,
+            )
 
     def close(self) -> None:
         """End an unfinished episode as given up and give everything back; twice is harmless."""

@@ -26,6 +26,8 @@ from mlgym_lite.isolation.waiting import readable, writable
 _HIGH_NUMBERS = range(200, 210)
 _PIPE_BYTES = 256 << 10
 _STUCK_SECONDS = 30.0
+_MARK = "__mlgym_lite_action"
+"""A variable of the shell that tells which action it ran last; an agent can break its shell so that it runs none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,8 @@ class ShellChannels:
     """The engine's ends, and until `started` also the shell's; whoever opened them closes them."""
 
     def __init__(self) -> None:
+        self._actions = 0
+        self._status_data = b""
         self._ours = contextlib.ExitStack()
         self._theirs = contextlib.ExitStack()
         self.command_end, self._commands = self._pipe(ours_reads=False)
@@ -90,7 +94,7 @@ class ShellChannels:
         moves = ((self._output_end, self._output_at), (self._status_end, self._status_at), (self._action, self._action_at))
         moved = "; ".join(f"exec {at}>&{given} {given}>&-" for given, at in moves)
         quiet = "set +o history +o histexpand; shopt -s execfail; unset HISTFILE PS1 PS2; exec 2>/dev/null"
-        self._send(f"{moved}; {quiet}\n")
+        self._send(f"{moved}; {quiet}; {_MARK}=0\n")
 
     def send_action(self, text: str, *, shown: bool = True) -> None:
         """Have the shell run a text that holds no descriptor but its output, input from /dev/null and control.
@@ -99,7 +103,10 @@ class ShellChannels:
         """
         output = f"&{self._output_at}" if shown else "/dev/null"
         closed = " ".join(f"{number}>&-" for number in (self._output_at, self._status_at, self._action_at))
-        data = f"eval {shlex.quote(text)} </dev/null >{output} 2>&1 {closed}\n".encode("utf-8", "surrogateescape")
+        self._actions += 1
+        marked = f"eval {_MARK}={self._actions}; "
+        run = f"eval {shlex.quote(text)} </dev/null >{output} 2>&1 {closed}\n"
+        data = (marked + run).encode("utf-8", "surrogateescape")
         os.ftruncate(self._action, 0)
         written = 0
         while written < len(data):
@@ -109,19 +116,27 @@ class ShellChannels:
     def ask_status(self) -> str:
         """Ask for the status of what was sent before; the number that the answer will carry."""
         number = secrets.token_hex(8)
-        self._send(f'builtin printf \'{number}\\0%d\\0%s\\0\\n\' "$?" "$PWD" >&{self._status_at}\n')
+        values = f'"$?" "${_MARK}" "$PWD"'
+        self._send(f"builtin printf '{number}\\0%d\\0%s\\0%s\\0\\n' {values} >&{self._status_at}\n")
         return number
 
     def read_status(self, number: str) -> Status | None:
-        """The answer that carries a number, if the pipe holds it; raises EOFError when the shell closed its end."""
+        """The answer that carries a number, if the pipe holds it.
+
+        Raises EOFError when the shell closed its end, and BrokenPipeError when it answers but runs no actions any more.
+        """
         data = os.read(self.status, 1 << 16)
         if not data:
             raise EOFError("the shell closed its status pipe")
-        _, found, rest = data.partition(number.encode("ascii") + b"\0")
-        status, _, directory = rest.partition(b"\0")
-        if not found or not status.removeprefix(b"-").isdigit():
-            return None
-        return Status(exit_status=int(status), working_directory=os.fsdecode(directory.partition(b"\0")[0]))
+        self._status_data += data
+        _, found, rest = self._status_data.partition(number.encode("ascii") + b"\0")
+        if not found or rest.count(b"\0") < 3:
+            return None  # a long working directory comes in pieces
+        self._status_data = b""
+        status, mark, directory, _ = rest.split(b"\0", 3)
+        if mark != b"%d" % self._actions:
+            raise BrokenPipeError("the shell did not run the action: it redefined what runs actions")
+        return Status(exit_status=int(status), working_directory=os.fsdecode(directory))
 
     def exported_variables(self) -> str:
         """The shell's exported variables as text that sets them again."""

@@ -27,6 +27,7 @@ _READ_BYTES = 64 << 10
 _CLOCK_TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 _INTERRUPT_SECONDS = (1.0, 0.3, 0.3, 0.3)
 """How long to wait after each interrupt; from the second on, processes are killed."""
+_KILL_SECONDS = 1.0
 
 ControlHandler = Callable[[bytes, "socket.socket | None"], bool]
 """Serves one request; true when the running command must end for it."""
@@ -67,6 +68,7 @@ class ShellRun:
         self._started_since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
         self._latest_process = _latest_process()
         self._interrupts = 0
+        self._is_broken = False
         self._number = ""
         self._answer: Status | None = None
         self._watched = {channels.output, channels.status, channels.control.fileno(), sandbox.ended_descriptor}
@@ -83,7 +85,7 @@ class ShellRun:
                     raise
                 self._deadline = time.monotonic()
         if self._interrupts and not ended:
-            self._signal_command(kill=True, spare_shell=True)
+            self._kill_what_is_left()
         self._drain(everything=ended)
         return self._result()
 
@@ -118,15 +120,16 @@ class ShellRun:
             return True
         if channels.status in ready:
             self._read_answer()
-        elif ended in ready:
-            return not self._sandbox.is_running()
-        return False
+            return self._is_broken
+        return ended in ready and not self._sandbox.is_running()
 
     def _read_answer(self) -> None:
         try:
             self._answer = self._channels.read_status(self._number)
         except EOFError:  # the shell is gone or was replaced by `exec`; the sandbox goes on until that ends
             self._watched.discard(self._channels.status)
+        except BrokenPipeError:
+            self._is_broken = True
 
     def _read_output(self) -> int:
         try:
@@ -180,27 +183,36 @@ class ShellRun:
         self._interrupts += 1
         return False
 
-    def _signal_command(self, *, kill: bool, spare_shell: bool = False) -> None:
-        """Interrupt what this command started, and the shell itself, so that its loops end too.
-
-        Jobs that earlier commands left running, and what these started, are spared.
-        """
+    def _signal_command(self, *, kill: bool) -> None:
+        """Interrupt or kill what this command started, and interrupt the shell itself, so that its loops end too."""
         processes = self._sandbox.process_ids()
-        if not processes:
-            return
-        shell_process, *others = processes
+        for number in self._of_this_command(processes[1:]):
+            _send_signal(number, signal.SIGKILL if kill else signal.SIGINT)
+        for shell_process in processes[:1]:
+            _send_signal(shell_process, signal.SIGINT)
+
+    def _kill_what_is_left(self) -> None:
+        """Kill what ignored the interrupt in the background, and wait until it writes no more."""
+        for number in self._of_this_command(self._sandbox.process_ids()[1:]):
+            try:
+                ended = os.pidfd_open(number)
+            except (OSError, AttributeError):  # gone already, or a kernel before 5.3
+                _send_signal(number, signal.SIGKILL)
+                continue
+            _send_signal(number, signal.SIGKILL)
+            readable([ended], _KILL_SECONDS)
+            os.close(ended)
+
+    def _of_this_command(self, processes: list[int]) -> list[int]:
+        """Those of the processes, which come oldest first, that are no job of an earlier command nor started by one."""
         earlier: set[int] = set()
-        for number in others:
+        for number in processes:
             with contextlib.suppress(OSError):
                 origin = _process_origin(number)
                 was_there = origin.started <= self._started_since_boot and number <= self._latest_process
                 if was_there or origin.parent in earlier:
                     earlier.add(number)
-        for number in others:
-            if number not in earlier:
-                _send_signal(number, signal.SIGKILL if kill else signal.SIGINT)
-        if not spare_shell:
-            _send_signal(shell_process, signal.SIGINT)
+        return [number for number in processes if number not in earlier]
 
 
 def _latest_process() -> int:
