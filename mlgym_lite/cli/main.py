@@ -6,6 +6,7 @@ Commands live in modules of their own and load when they are used, so that `--he
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from types import FrameType
@@ -13,7 +14,7 @@ from types import FrameType
 import click
 
 from mlgym_lite import __version__
-from mlgym_lite.errors import MLGymLiteError
+from mlgym_lite.errors import MLGymLiteError, OutputError
 
 _COMMANDS = {
     "run": "Run one episode and score it.",
@@ -63,6 +64,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         status = group.main(prog_name="mlgym-lite", standalone_mode=False)
+        sys.stdout.flush()
         sys.exit(status if isinstance(status, int) else 0)
     except click.exceptions.Abort:
         _say("interrupted")
@@ -76,9 +78,11 @@ def main() -> None:
     except MLGymLiteError as error:
         _say(f"error: {error}")
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+    except BrokenPipeError:  # who read our output has gone
+        os._exit(1)
+    except OSError as error:
+        _say(f"error: the output cannot be written: {error.strerror or error}")
+        os._exit(OutputError.exit_code)  # the interpreter would try to write it again on its way out
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,17 @@ json_output = click.option("--json", "as_json", is_flag=True, help="Print one JS
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress.")
 
 
+class Seconds(click.FloatRange):
+    """A number of seconds, more than none and finite."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it; what is no such number ends as a wrong call."""
+        seconds = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"expected a number of seconds, not {value!r}", param, ctx)
+        return seconds
+
+
 def episode_options(function: Function) -> Function:
     """Options of commands that run an episode."""
     for option in reversed(
@@ -33,7 +45,7 @@ def episode_options(function: Function) -> Function:
             ),
             click.option("--seed", type=int, default=0, show_default=True, help="The episode's MLGYM_LITE_SEED."),
             click.option("--max-steps", type=click.IntRange(1), help="Steps at most (default: the task's)."),
-            click.option("--time-limit", type=click.FloatRange(0, min_open=True), help="Seconds at most (default: the task's)."),
+            click.option("--time-limit", type=Seconds(0, min_open=True), help="Seconds at most (default: the task's)."),
             click.option("--gpus", type=click.IntRange(0), help="Number of GPUs (default: the task's)."),
             click.option("--python", type=PATH, help="An interpreter whose environment the agent's venv is layered over."),
             data,

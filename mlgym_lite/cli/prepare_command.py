@@ -37,9 +37,12 @@ def command(
     if source is not None and len(names) != 1:
         raise click.UsageError("--source goes with one task")
     where = places(data=data)
-    for name in names:
+    loaded = [load_task(name) for name in names]
+    if source is not None and (loaded[0].data is None or loaded[0].data.source is None):
+        raise click.UsageError(f"{names[0]} needs no --source")
+    for task in loaded:
         prepare_task(
-            load_task(name), where, os.environ, source=source, with_data=not environments_only,
+            task, where, os.environ, source=source, with_data=not environments_only,
             on_progress=lambda text: click.echo(harmless(text), err=True),
         )  # fmt: skip
     if as_json:

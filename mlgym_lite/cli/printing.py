@@ -39,7 +39,7 @@ def one_line(text: str, length: int = _SHOWN_COMMAND) -> str:
 
 def print_json(value: Mapping[str, Any] | list[Any]) -> None:
     """The one thing on stdout with --json."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(json.dumps(value))
 
 
 def number(value: float | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def _read_lines(path: Path, text: str) -> Recording:
             continue
         try:
             value = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if path.name == "trajectory.jsonl" and number == len(lines):
                 break  # the run was killed while it wrote this line
             raise ActionsError(f'{path}: line {number}: is not JSON ({error}); expected a text or {{"action": …}}') from error
@@ -68,11 +69,9 @@ def _line_step(path: Path, number: int, value: Any) -> RecordedStep:
     if isinstance(value, str):
         return RecordedStep(action=value)
     if isinstance(value, dict) and isinstance(value.get("action"), str):
-        observation = value.get("observation")
-        scores = tuple(entry["metrics"] for entry in value.get("scores") or () if isinstance(entry, dict) and "metrics" in entry)
-        return RecordedStep(
-            action=value["action"], observation=observation if isinstance(observation, str) else None, scores=scores
-        )
+        entries = value.get("scores")
+        scores = [entry.get("metrics") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+        return RecordedStep(action=value["action"], observation=_text(value.get("observation")), scores=_scores(scores))
     shown = json.dumps(value)[:80]
     raise ActionsError(f'{path}: line {number}: expected a text or an object with a text "action", not {shown}')
 
@@ -80,15 +79,31 @@ def _line_step(path: Path, number: int, value: Any) -> RecordedStep:
 def _read_traj(path: Path, text: str) -> Recording:
     try:
         content = json.loads(text)
-        entries = content["trajectory"]
-        steps = tuple(
-            RecordedStep(action=entry["action"], observation=entry.get("observation")) for entry in entries if entry["action"]
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        entries = [entry for entry in content["trajectory"] if entry["action"]]
+        steps = tuple(RecordedStep(action=entry["action"], observation=_text(entry.get("observation"))) for entry in entries)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ActionsError(
-            f"{path}: is not a MLGym trajectory ({error!r}); expected an object with trajectory[].action"
+            f"{path}: is not a MLGym trajectory ({error!r:.200}); expected an object with trajectory[].action"
         ) from error
     if not all(isinstance(step.action, str) for step in steps) or not steps:
         raise ActionsError(f"{path}: expected a list `trajectory` whose entries have a text `action`")
-    scores = content.get("info", {}).get("score") or []
-    return Recording(path=path, steps=steps, loose_scores=tuple(score for score in scores if isinstance(score, dict)))
+    info = content.get("info")
+    scores = info.get("score") if isinstance(info, dict) else None
+    return Recording(path=path, steps=steps, loose_scores=_scores(scores if isinstance(scores, list) else []))
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _scores(values: list[Any]) -> tuple[dict[str, float], ...]:
+    """Those of the values that are tables of numbers."""
+    return tuple(
+        {str(name): float(number) for name, number in value.items()}
+        for value in values
+        if isinstance(value, dict) and value and all(_is_number(number) for number in value.values())
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

@@ -82,7 +82,9 @@ def read_manifest(folder: Path) -> dict[str, dict[str, int | str]]:
     path = folder / MANIFEST
     try:
         files: dict[str, dict[str, int | str]] = json.loads(path.read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not all(entry["bytes"] >= 0 and entry["sha256"] for entry in files.values()):  # type: ignore[operator]
+            raise ValueError("its entries lack bytes or sha256")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read ({error}); run `mlgym-lite prepare` again") from error
     return files
 

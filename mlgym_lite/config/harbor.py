@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from mlgym_lite.config.refusal import Refusal
 
 
 def _finite(value: float) -> float:
@@ -21,6 +23,7 @@ def _finite(value: float) -> float:
 Finite = Annotated[float, AfterValidator(_finite)]
 Positive = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 Count = Annotated[int, Field(ge=1)]
+SchemaVersion = Literal["1.0", "1.1", "1.2", "1.3", "1.4"]
 Scores = Annotated[dict[str, Finite], Field(min_length=1)]
 
 
@@ -30,16 +33,36 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-def refused(*keys: str, because: str) -> Any:
-    """A check that a table states none of these keys."""
+_ONE_USER = BeforeValidator(Refusal("the sandbox has one user"))
+_NO_NETWORK = 'a sandbox has no network in this version; leave the key out or write network_mode = "no-network"'
+_Network = Annotated[Any, BeforeValidator(Refusal(_NO_NETWORK))]
+_NoService = Annotated[Any, BeforeValidator(Refusal("a sandbox holds one shell and no services"))]
+_NoSteps = Annotated[Any, BeforeValidator(Refusal("tasks of several steps cannot be run"))]
+_WholeFiles = Annotated[Any, BeforeValidator(Refusal("name the files themselves"))]
+_OwnSandbox = Annotated[Any, BeforeValidator(Refusal("grading has a sandbox of its own, made by this project"))]
+_Docker = Annotated[Any, BeforeValidator(Refusal("there is no Docker here; state requirements under [metadata.mlgym_lite]"))]
+_Megabytes = Annotated[Any, BeforeValidator(Refusal("write memory_mb or storage_mb, a whole number of MiB"))]
+_GpuTypes = Annotated[Any, BeforeValidator(Refusal("ask for a number of GPUs"))]
 
-    def check(values: Any) -> Any:
-        stated = [key for key in keys if isinstance(values, dict) and values.get(key) not in (None, [], {})]
-        if stated:
-            raise ValueError(f"{', '.join(stated)}: {because}")
-        return values
 
-    return model_validator(mode="before")(check)
+def _no_network(value: Any) -> Any:
+    if value not in (None, "no-network"):
+        raise ValueError(f"not supported: {_NO_NETWORK}, not {value!r}")
+    return value
+
+
+def _no_internet(value: Any) -> Any:
+    if value not in (None, False):
+        raise ValueError(f"not supported: {_NO_NETWORK}")
+    return value
+
+
+def _as_artifact(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"source": value}
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a path in quotes, or a table with `source`, not {value!r}")
+    return value
 
 
 class Author(Table):
@@ -63,14 +86,9 @@ class AgentTable(Table):
     """[agent]: limits of the episode."""
 
     timeout_sec: Positive | None = None
-    user: str | int | None = None
-    network_mode: str | None = None
-    allowed_hosts: list[str] | None = None
-
-    _refused = refused(
-        "user", "network_mode", "allowed_hosts",
-        because="not supported for [agent]; the sandbox has one user, and [environment].network_mode rules its network",
-    )  # fmt: skip
+    user: Annotated[Any, _ONE_USER] = None
+    network_mode: _Network = None
+    allowed_hosts: _Network = None
 
 
 class VerifierTable(Table):
@@ -78,53 +96,36 @@ class VerifierTable(Table):
 
     timeout_sec: Positive = 600.0
     env: dict[str, str] = {}
-    user: str | int | None = None
-    network_mode: Literal["no-network"] | None = None
-    allowed_hosts: list[str] | None = None
+    user: Annotated[Any, _ONE_USER] = None
+    network_mode: Annotated[str | None, BeforeValidator(_no_network)] = None
+    allowed_hosts: _Network = None
     environment_mode: Literal["separate"] | None = None
-    environment: dict[str, Any] | None = None
-    collect: list[Any] = []
-
-    _refused = refused(
-        "user", "allowed_hosts", "environment", "collect",
-        because="not supported for [verifier]; grading always runs in a sandbox of its own, without network",
-    )  # fmt: skip
+    environment: _OwnSandbox = None
+    collect: _OwnSandbox = None
 
 
 class EnvironmentTable(Table):
     """[environment]: what the agent's sandbox has."""
 
-    network_mode: Literal["no-network"] = "no-network"
-    allowed_hosts: list[str] | None = None
+    network_mode: Annotated[str | None, BeforeValidator(_no_network)] = "no-network"
+    allowed_hosts: _Network = None
     build_timeout_sec: Positive = 600.0
-    docker_image: str | None = None
+    docker_image: _Docker = None
     os: Literal["linux"] = "linux"
     cpus: Positive | None = None
     memory_mb: Count | None = None
     storage_mb: Count | None = None
     gpus: Annotated[int, Field(ge=0)] = 0
-    gpu_types: list[str] | None = None
-    tpu: dict[str, Any] | None = None
-    mcp_servers: list[Any] = []
+    gpu_types: _GpuTypes = None
+    tpu: _NoService = None
+    mcp_servers: _NoService = None
     env: dict[str, str] = {}
-    skills_dir: str | None = None
-    healthcheck: dict[str, Any] | None = None
+    skills_dir: _NoService = None
+    healthcheck: _NoService = None
     workdir: Literal["/workspace"] = "/workspace"
-    allow_internet: Literal[False] | None = None
-    memory: str | None = None
-    storage: str | None = None
-
-    _docker = refused("docker_image", because="there is no Docker here; state requirements under [metadata.mlgym_lite]")
-    _hosts = refused("allowed_hosts", because="the sandbox has no network, so there are no hosts to allow")
-    _legacy = refused("memory", "storage", because="write memory_mb and storage_mb (whole numbers of MiB)")
-    _services = refused(
-        "tpu",
-        "mcp_servers",
-        "skills_dir",
-        "healthcheck",
-        because="not supported: a sandbox holds one shell and no services",
-    )
-    _gpu_types = refused("gpu_types", because="not supported: ask for a number of GPUs")
+    allow_internet: Annotated[bool | None, BeforeValidator(_no_internet)] = None
+    memory: _Megabytes = None
+    storage: _Megabytes = None
 
 
 class SolutionTable(Table):
@@ -136,12 +137,10 @@ class SolutionTable(Table):
 class Artifact(Table):
     """One file or folder that is handed to the grader."""
 
-    source: str
+    source: Annotated[str, Field(min_length=1)]
     destination: str | None = None
-    exclude: list[str] = []
-    service: str | None = None
-
-    _refused = refused("service", "exclude", because="not supported for artifacts: name the files themselves")
+    exclude: _WholeFiles = None
+    service: _NoService = None
 
 
 class Source(Table):
@@ -210,17 +209,15 @@ class MetadataTable(BaseModel):
 class TaskFile(Table):
     """The whole file."""
 
-    schema_version: Literal["1.0", "1.1", "1.2", "1.3", "1.4"] = "1.4"
-    version: str | None = None
+    schema_version: SchemaVersion = "1.4"
+    version: SchemaVersion | None = None
     source: str | None = None
-    artifacts: list[str | Artifact] = Field(min_length=1)
-    multi_step_reward_strategy: str | None = None
-    steps: list[Any] | None = None
+    artifacts: Annotated[list[Annotated[Artifact, BeforeValidator(_as_artifact)]], Field(min_length=1)]
+    multi_step_reward_strategy: _NoSteps = None
+    steps: _NoSteps = None
     task: TaskTable | None = None
     metadata: MetadataTable
     agent: AgentTable = AgentTable()
     verifier: VerifierTable = VerifierTable()
     environment: EnvironmentTable = EnvironmentTable()
     solution: SolutionTable = SolutionTable()
-
-    _steps = refused("steps", "multi_step_reward_strategy", because="tasks of several steps are not supported")

@@ -12,9 +12,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
-from mlgym_lite.config.harbor import Artifact, DataTable, TaskFile
+from mlgym_lite.config.harbor import DataTable, TaskFile
 from mlgym_lite.config.toml_errors import TomlProblems, parse, read_toml
 from mlgym_lite.errors import TaskError
 from mlgym_lite.shipped_files import shipped_task_names, tasks_folder
@@ -78,14 +78,19 @@ def load_task(reference: str | Path) -> Task:
     """Read a task by its task.toml, its folder or a shipped name; raises TaskError with every mistake found."""
     file = _find(reference)
     folder = file.parent
+    problems: list[str] = []
+    content: TaskFile | None = None
     try:
-        content = parse(TaskFile, _with_docker_hint(folder, read_toml(file)), str(file))
+        raw = read_toml(file)
+        problems += _path_problems(folder, raw, str(file))
+        content = parse(TaskFile, _with_docker_hint(folder, raw), str(file))
+        problems += _baseline_problems(content, str(file))
     except TomlProblems as error:
-        raise TaskError(f"{file} cannot be used:", _and_of_folder(error.problems, folder)) from error
-    problems = (*_folder_problems(folder), *_path_problems(folder, content, str(file)))
-    if problems:
-        raise TaskError(f"{folder} is not a complete task:", problems)
-    artifacts = tuple(_artifact(artifact) for artifact in content.artifacts)
+        problems = [*error.problems, *problems]
+    problems += _folder_problems(folder)
+    if content is None or problems:
+        raise TaskError(f"{folder} is no task that can be used:", tuple(dict.fromkeys(problems)))
+    artifacts = tuple(_relative(artifact.source) for artifact in content.artifacts)
     return Task(name=folder.name, folder=folder, file=content, digest=_digest(folder), artifacts=artifacts)
 
 
@@ -124,10 +129,6 @@ def _with_docker_hint(folder: Path, content: dict[str, object]) -> dict[str, obj
     return content
 
 
-def _and_of_folder(problems: tuple[str, ...], folder: Path) -> tuple[str, ...]:
-    return (*problems, *_folder_problems(folder))
-
-
 def _folder_problems(folder: Path) -> list[str]:
     problems = [
         f"{folder / name}: missing; {what}"
@@ -137,56 +138,99 @@ def _folder_problems(folder: Path) -> list[str]:
         )
         if not (folder / name).is_file()
     ]
+    if (folder / "instruction.md").is_file() and not _is_text(folder / "instruction.md"):
+        problems.append(f"{folder / 'instruction.md'}: is not UTF-8 text")
     for name in ("environment", "tests", "solution", "cheats"):
         problems += [
             f"{path}: a link that leaves the task folder"
-            for path in sorted((folder / name).rglob("*"))
-            if path.is_symlink() and not path.resolve().is_relative_to(folder)
+            for path in (folder / name, *sorted((folder / name).rglob("*")))
+            if path.is_symlink() and not _is_inside(path, folder)
         ]
     return problems
 
 
-def _path_problems(folder: Path, content: TaskFile, where: str) -> list[str]:
-    ours = content.metadata.mlgym_lite
-    named = [
-        ("metadata.mlgym_lite.requirements", ours.requirements),
-        ("metadata.mlgym_lite.grader_requirements", ours.grader_requirements),
-        ("metadata.mlgym_lite.player.program", ours.player.program if ours.player else None),
-        ("metadata.mlgym_lite.data.mini", ours.data.mini if ours.data else None),
-        ("metadata.mlgym_lite.data.prepare", ours.data.prepare if ours.data else None),
-    ]
-    problems = [_path_problem(folder, key, value, where) for key, value in named if value is not None]
-    for number, artifact in enumerate(content.artifacts):
-        problems.append(_artifact_problem(artifact, f"{where}: artifacts[{number}]"))
-    for key, variant in (("full", ours.variants.full), ("mini", ours.variants.mini)):
-        if variant.baseline and ours.metric not in variant.baseline:
-            problems.append(f"{where}: metadata.mlgym_lite.variants.{key}.baseline: lacks the metric {ours.metric!r}")
-    if ours.baseline and ours.metric not in ours.baseline:
-        problems.append(f"{where}: metadata.mlgym_lite.baseline: lacks the metric {ours.metric!r}")
-    return [problem for problem in problems if problem]
+def _is_text(path: Path) -> bool:
+    try:
+        path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
-def _path_problem(folder: Path, key: str, value: str, where: str) -> str:
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Whether a path, links followed, stays in a folder; a link that leads round in a circle stays."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+_NAMED_FILES = (("requirements",), ("grader_requirements",), ("player", "program"), ("data", "prepare"))
+_NAMED_FOLDERS = (("data", "mini"),)
+
+
+def _path_problems(folder: Path, raw: Mapping[str, Any], where: str) -> list[str]:
+    """What is wrong with the paths a file names, looked at before its other mistakes are known."""
+    problems: list[str] = []
+    for keys in (*_NAMED_FILES, *_NAMED_FOLDERS):
+        value = _value_at(raw, ("metadata", "mlgym_lite", *keys))
+        if isinstance(value, str):
+            problem = _path_problem(folder, value, is_file=keys in _NAMED_FILES)
+            problems += [f"{where}: metadata.mlgym_lite.{'.'.join(keys)}: {problem}"] if problem else []
+    artifacts = raw.get("artifacts")
+    return problems + (_artifact_problems(artifacts, where) if isinstance(artifacts, list) else [])
+
+
+def _value_at(table: Any, keys: tuple[str, ...]) -> Any:
+    for key in keys:
+        table = table.get(key) if isinstance(table, Mapping) else None
+    return table
+
+
+def _path_problem(folder: Path, value: str, *, is_file: bool) -> str:
+    if "\0" in value:
+        return f"{value!r} is no path"
+    if not _is_inside(folder / value, folder):
+        return f"{value!r} leaves the task folder; expected a path inside {folder}"
     path = folder / value
-    if not path.resolve().is_relative_to(folder.resolve()):
-        return f"{where}: {key}: {value!r} leaves the task folder; expected a path inside {folder}"
-    return "" if path.exists() else f"{where}: {key}: {value!r} does not exist in {folder}"
+    if not path.exists():
+        return f"{value!r} does not exist in {folder}"
+    wanted, is_there = ("file", path.is_file()) if is_file else ("folder", path.is_dir())
+    return "" if is_there else f"{value!r} is no {wanted}"
 
 
-def _artifact(artifact: str | Artifact) -> str:
-    source = artifact if isinstance(artifact, str) else artifact.source
-    path = PurePosixPath(WORKSPACE, source)
-    return str(path.relative_to(WORKSPACE))
+def _artifact_problems(artifacts: list[Any], where: str) -> list[str]:
+    problems: list[str] = []
+    seen: list[PurePosixPath] = []
+    for number, artifact in enumerate(artifacts):
+        source = artifact.get("source") if isinstance(artifact, Mapping) else artifact
+        if not isinstance(source, str) or not source:
+            continue
+        path = PurePosixPath(os.path.normpath(PurePosixPath(WORKSPACE, source)))
+        place = f"{where}: artifacts[{number}]"
+        if "\0" in source or ".." in PurePosixPath(source).parts or PurePosixPath(WORKSPACE) not in path.parents:
+            problems.append(f"{place}: {source!r} leaves {WORKSPACE}; expected a file or folder inside it")
+        elif any(path == other or path in other.parents or other in path.parents for other in seen):
+            problems.append(f"{place}: {source!r} is named twice, or lies in a folder that is named too")
+        elif isinstance(artifact, Mapping) and artifact.get("destination") not in (None, source):
+            problems.append(f"{place}.destination: not supported: an artifact keeps its path")
+        seen.append(path)
+    return problems
 
 
-def _artifact_problem(artifact: str | Artifact, where: str) -> str:
-    source = artifact if isinstance(artifact, str) else artifact.source
-    path = PurePosixPath(os.path.normpath(PurePosixPath(WORKSPACE, source)))
-    if ".." in PurePosixPath(source).parts or not path.is_relative_to(WORKSPACE) or str(path) == WORKSPACE:
-        return f"{where}: {source!r} leaves {WORKSPACE}; expected a file or folder inside it"
-    if not isinstance(artifact, str) and artifact.destination not in (None, artifact.source):
-        return f"{where}.destination: not supported: an artifact keeps its path"
-    return ""
+def _relative(source: str) -> str:
+    return str(PurePosixPath(WORKSPACE, source).relative_to(WORKSPACE))
+
+
+def _baseline_problems(content: TaskFile, where: str) -> list[str]:
+    ours = content.metadata.mlgym_lite
+    stated = (
+        ("baseline", ours.baseline),
+        ("variants.full.baseline", ours.variants.full.baseline),
+        ("variants.mini.baseline", ours.variants.mini.baseline),
+    )
+    return [
+        f"{where}: metadata.mlgym_lite.{key}: lacks the metric {ours.metric!r}"
+        for key, baseline in stated
+        if baseline and ours.metric not in baseline
+    ]
 
 
 def _digest(folder: Path) -> str:

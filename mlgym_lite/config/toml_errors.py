@@ -9,13 +9,15 @@ import difflib
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from mlgym_lite.config.refusal import Refusal
 from mlgym_lite.errors import MLGymLiteError
 
 if sys.version_info >= (3, 11):
@@ -38,6 +40,8 @@ _EXPECTED = {
     "dict_type": "expected a table",
     "model_type": "expected a table",
     "finite_number": "expected a finite number",
+    "too_short": "expected at least one entry",
+    "string_too_short": "expected a text that is not empty",
 }
 
 
@@ -52,6 +56,8 @@ class TomlProblems(MLGymLiteError):
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file; raises TomlProblems with the line where it is ill-formed."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise TomlProblems((f"{path}: is not a regular file",))
         return tomllib.loads(path.read_bytes().decode("utf-8"))
     except OSError as error:
         raise TomlProblems((f"{path}: cannot be read: {error.strerror or error}",)) from error
@@ -59,6 +65,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise TomlProblems((f"{path}: is not UTF-8 text (byte {error.start})",)) from error
     except tomllib.TOMLDecodeError as error:
         raise TomlProblems((f"{path}: is not TOML: {error}",)) from error
+    except RecursionError as error:
+        raise TomlProblems((f"{path}: is nested too deep",)) from error
 
 
 def parse(model: type[Model], content: Mapping[str, Any], where: str) -> Model:
@@ -71,29 +79,29 @@ def parse(model: type[Model], content: Mapping[str, Any], where: str) -> Model:
 
 
 def _problem(model: type[BaseModel], where: str, details: ErrorDetails) -> str:
-    place = [part for part in details["loc"] if not _is_union_branch(part)]
-    key = _dotted(place)
+    place = list(details["loc"])
     if details["type"] == "extra_forbidden":
-        return f"{where}: {key}: unknown key{_nearest(model, place)}"
-    expected = _EXPECTED.get(details["type"]) or _plain(details)
+        return f"{where}: {_dotted(place)}: unknown key{_nearest(model, place)}"
     given = details.get("input")
-    shown = "" if details["type"] == "missing" or isinstance(given, (dict, list)) else f", not {given!r}"
-    return f"{where}: {key}: {expected}{shown}"
+    says_itself = details["type"] in {"missing", "value_error"}
+    shown = "" if says_itself or isinstance(given, (dict, list)) else f", not {given!r}"
+    return f"{where}: {_dotted(place)}: {_expected(details)}{shown}"
 
 
-def _is_union_branch(part: int | str) -> bool:
-    """pydantic names the branch of a union in the place; a key of a file never looks like that."""
-    return isinstance(part, str) and ("[" in part or part in {"str", "int", "float", "bool"} or part[:1].isupper())
-
-
-def _plain(details: ErrorDetails) -> str:
-    context = details.get("ctx", {})
-    if details["type"] == "literal_error":
+def _expected(details: ErrorDetails) -> str:
+    """What was expected, in our words."""
+    kind, context = details["type"], details.get("ctx", {})
+    if kind in _EXPECTED:
+        return _EXPECTED[kind]
+    if kind == "literal_error":
         return f"expected {context['expected']}"
-    if details["type"] == "value_error":
+    if kind == "value_error":
         return str(context["error"])
-    message = details["msg"]
-    return message[:1].lower() + message[1:]
+    if kind in {"greater_than_equal", "greater_than"}:
+        return f"expected at least {context['ge']}" if "ge" in context else f"expected more than {context['gt']}"
+    if kind == "string_pattern_mismatch":
+        return f"expected a text that matches {context['pattern']}"
+    return f"is not what is expected here ({kind.replace('_', ' ')})"
 
 
 def _dotted(place: list[int | str]) -> str:
@@ -107,12 +115,16 @@ def _nearest(model: type[BaseModel], place: list[int | str]) -> str:
     owner = _model_at(model, place[:-1])
     if owner is None:
         return ""
-    names = [field.alias or name for name, field in owner.model_fields.items()]
-    close = difflib.get_close_matches(str(place[-1]), names, n=1)
+    names = [name for name, field in owner.model_fields.items() if not _is_refused(field)]
+    close = difflib.get_close_matches(str(place[-1]).lower(), names, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(sorted(names))}"
 
 
-def _model_at(model: type[BaseModel], place: list[int | str]) -> type[BaseModel] | None:
+def _is_refused(field: FieldInfo) -> bool:
+    return any(isinstance(entry, BeforeValidator) and isinstance(entry.func, Refusal) for entry in field.metadata)
+
+
+def _model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel] | None:
     current: type[BaseModel] = model
     for part in place:
         if isinstance(part, int):

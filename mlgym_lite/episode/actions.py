@@ -17,6 +17,8 @@ from dataclasses import dataclass
 _CLOSING = {"edit": "end_of_edit", "insert": "end_of_insert"}
 _OPENING = re.compile(r"^[ \t]*(?:(?P<edit>edit)[ \t]+\d+[ \t]*:[ \t]*\d+|(?P<insert>insert)[ \t]+\d+)[ \t]*$")
 
+_HERE_DOCUMENT = re.compile(r"(?<!<)<<-?[ \t]*(['\"]?)([\w.]+)\1(?!<)")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShellInput:
@@ -39,18 +41,23 @@ def shell_input(action: str) -> ShellInput:
         return ShellInput(text=action)
     lines: list[str] = []
     closing: str | None = None
+    waiting: list[str] = []
     for line in action.split("\n"):
-        if closing is None:
+        if waiting:  # a here-document of the agent's own: text, whatever it reads like
+            if line.strip() == waiting[0]:
+                waiting.pop(0)
+        elif closing is None:
             match = _OPENING.match(line)
             if match:
                 closing = _CLOSING["edit" if match["edit"] else "insert"]
                 line = f"{line.rstrip()} <<'{closing}'"
+            else:
+                waiting = [found[1] for found in _HERE_DOCUMENT.findall(line)]
         elif line.strip() == closing:
             line, closing = closing, None
         lines.append(line)
     if closing is not None:
         return ShellInput(
-            text="",
-            problem=f"Malformed edit: no line `{closing}` closes it; nothing was run. Write the text, then {closing}.",
+            text="", problem=f"Malformed edit: no line `{closing}` closes it; nothing was run. Write the text, then {closing}."
         )
     return ShellInput(text="\n".join(lines))

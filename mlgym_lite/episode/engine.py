@@ -318,9 +318,12 @@ class Episode:
             return self._finish(ending)
 
     def snapshot(self) -> Snapshot:
-        """Copy the workspace, the virtual environment's layer, the working directory and the exported variables."""
+        """Copy the workspace, the virtual environment's layer, the working directory and the exported variables.
+
+        The episode goes on, also where copying fails (OutputError).
+        """
         shell = self._check_open()
-        with self._budget.in_engine(), self._ends_on_failure():
+        with self._budget.in_engine(), self._told_as_output_error():
             return Snapshot(
                 task=self.task,
                 settings=replace(self.settings, output=None),
@@ -352,15 +355,22 @@ class Episode:
     def _ends_on_failure(self) -> Iterator[None]:
         """Whatever fails within ends the episode for the reason that fits, and goes on its way."""
         try:
-            yield
-        except OSError as error:
-            place = error.filename or self._run.path
-            failure = OutputError(f"{place}: {error.strerror or error}. What was recorded before is kept in {self._run.path}")
-            self._fail(failure)
-            raise failure from error
+            with self._told_as_output_error():
+                yield
         except BaseException as error:
             self._fail(error)
             raise
+
+    @contextlib.contextmanager
+    def _told_as_output_error(self) -> Iterator[None]:
+        """An error of the file system comes out with its place and in our words."""
+        try:
+            yield
+        except OSError as error:
+            place = error.filename or self._run.path
+            raise OutputError(
+                f"{place}: {error.strerror or error}. What was recorded before is kept in {self._run.path}"
+            ) from error
 
     def _fail(self, error: BaseException) -> None:
         if self._outcome is None:

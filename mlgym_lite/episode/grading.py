@@ -139,7 +139,7 @@ class Grader:
             if status != 0:
                 raise ValueError(f"it ended with exit status {status}")
             return _metrics(read_small_file(verdict_folder, "reward.json", _MOST_REWARD_BYTES), self._sandboxes.task.metric), ""
-        except ValueError as error:
+        except (ValueError, OverflowError, RecursionError) as error:
             log = (place / "judge.log").read_bytes()[-_SHOWN_LOG_BYTES:].decode("utf-8", "replace").strip()
             shown = f"\n{log}" if log else ""
             raise GraderError(

@@ -38,7 +38,7 @@ class RunDirectory:
         self.path = path.absolute()
         self._trajectory = -1
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_parent()
             self.path.mkdir(mode=0o700)
             for name in _FOLDERS:
                 (self.path / name).mkdir(mode=0o755)
@@ -48,6 +48,12 @@ class RunDirectory:
             raise OutputError(f"{self.path}: already exists; a run is never overwritten. Name another --output") from error
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be made: {error.strerror or error}. Name another --output") from error
+
+    def _make_parent(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(error.errno, "a file is in the place of a folder above it") from error
 
     def write_run(self, content: Mapping[str, Any]) -> None:
         """Write run.json."""

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _PIECE = 1 << 20
+_MOST_DEPTH = 200
 
 
 class ArtifactRefused(Exception):
@@ -45,7 +46,7 @@ class _Room:
 def collect_artifacts(workspace: Path, names: Iterable[str], target: Path, limits: ArtifactLimits) -> None:
     """Copy the declared artifacts to the same paths below `target`, readable by all; raises ArtifactRefused."""
     room = _Room(limits.total_bytes, limits.files)
-    for name in names:
+    for name in _outermost(names):
         parts = PurePosixPath(name).parts
         with _opened_folder(workspace, parts[:-1], name) as folder:
             place = target.joinpath(*parts[:-1])
@@ -53,6 +54,12 @@ def collect_artifacts(workspace: Path, names: Iterable[str], target: Path, limit
             _collect(folder, parts[-1], place / parts[-1], name, room, limits.depth)
     for folder_path, _, _ in os.walk(target):
         os.chmod(folder_path, 0o755)
+
+
+def _outermost(names: Iterable[str]) -> list[str]:
+    """The names without those that lie in a folder which is named too."""
+    paths = [PurePosixPath(name) for name in dict.fromkeys(names)]
+    return [str(path) for path in paths if not any(other in path.parents for other in paths)]
 
 
 @contextlib.contextmanager
@@ -115,7 +122,10 @@ def _collect(folder: int, part: str, target: Path, name: str, room: _Room, depth
 def _collect_folder(descriptor: int, target: Path, name: str, room: _Room, depth: int) -> None:
     if depth == 0:
         raise ArtifactRefused(f"{name}: folders lie too deep in one another")
-    target.mkdir(exist_ok=True)
+    try:
+        target.mkdir(exist_ok=True)
+    except OSError as error:
+        raise _too_long(error, name) from error
     for part in sorted(os.listdir(descriptor)):
         _collect(descriptor, part, target / part, f"{name}/{part}", room, depth - 1)
 
@@ -128,7 +138,10 @@ def _collect_file(descriptor: int, state: os.stat_result, target: Path, name: st
         raise ArtifactRefused(f"{name}: too many files in the submission")
     if state.st_size > room.bytes_left:
         raise ArtifactRefused(f"{name}: too large ({state.st_size} bytes; {room.bytes_left} are left for the submission)")
-    out = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        out = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise _too_long(error, name) from error
     try:
         while piece := os.read(descriptor, _PIECE):
             room.bytes_left -= len(piece)
@@ -138,6 +151,11 @@ def _collect_file(descriptor: int, state: os.stat_result, target: Path, name: st
         os.fchmod(out, 0o644)
     finally:
         os.close(out)
+
+
+def _too_long(error: OSError, name: str) -> Exception:
+    """A path longer than the kernel takes is the submission's fault; any other error is what it is."""
+    return ArtifactRefused(f"{name[:100]}…: its path is too long") if error.errno == errno.ENAMETOOLONG else error
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -157,9 +175,10 @@ def read_small_file(folder: Path, name: str, most_bytes: int) -> bytes | None:
         raise ValueError(f"{name} is not a plain file ({error.strerror})") from error
     finally:
         os.close(top)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError(f"{name} is not a plain file")
     with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError(f"{name} is not a plain file")
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         raise ValueError(f"{name} is longer than {most_bytes} bytes")
@@ -170,33 +189,39 @@ def copy_tree(source: Path, target: Path, *, owner: int | None = None) -> None:
     """Copy files, folders and links (as links) below an existing folder `target`; `owner` becomes theirs where given."""
     top = os.open(source, _FOLDER_FLAGS)
     try:
-        _copy_folder(top, target, owner)
+        _copy_folder(top, target, owner, _MOST_DEPTH)
     finally:
         os.close(top)
     if owner is not None:
         os.chown(target, owner, owner)
 
 
-def _copy_folder(folder: int, target: Path, owner: int | None) -> None:
+def _copy_folder(folder: int, target: Path, owner: int | None, depth: int) -> None:
+    if depth == 0:
+        raise OSError(errno.ENAMETOOLONG, "folders lie too deep in one another", str(target))
     for part in os.listdir(folder):
-        state = os.lstat(part, dir_fd=folder)
-        place = target / part
-        if stat.S_ISLNK(state.st_mode):
-            place.symlink_to(os.readlink(part, dir_fd=folder))
-        elif stat.S_ISDIR(state.st_mode):
+        with contextlib.suppress(FileNotFoundError):  # what runs in the sandbox may remove files meanwhile
+            _copy_entry(folder, part, target / part, owner, depth)
+
+
+def _copy_entry(folder: int, part: str, place: Path, owner: int | None, depth: int) -> None:
+    state = os.lstat(part, dir_fd=folder)
+    if stat.S_ISLNK(state.st_mode):
+        place.symlink_to(os.readlink(part, dir_fd=folder))
+    elif stat.S_ISDIR(state.st_mode):
+        inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
+        try:
             place.mkdir()
-            inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
-            try:
-                _copy_folder(inner, place, owner)
-            finally:
-                os.close(inner)
-            place.chmod(state.st_mode & 0o777 | 0o700)
-        elif stat.S_ISREG(state.st_mode):
-            _copy_file(folder, part, place)
-        else:
-            continue
-        if owner is not None:
-            os.chown(place, owner, owner, follow_symlinks=False)
+            _copy_folder(inner, place, owner, depth - 1)
+        finally:
+            os.close(inner)
+        place.chmod(state.st_mode & 0o777 | 0o700)
+    elif stat.S_ISREG(state.st_mode):
+        _copy_file(folder, part, place)
+    else:
+        return
+    if owner is not None:
+        os.chown(place, owner, owner, follow_symlinks=False)
 
 
 def _copy_file(folder: int, part: str, place: Path) -> None:

@@ -6,9 +6,6 @@ the sandbox's first process on the status descriptor and waits on the block desc
 its limits and lets go. To end a sandbox the engine kills that first process: the kernel then ends everything else in the
 process namespace, bwrap reaps it and exits, and the status descriptor shows end of file. If the engine dies, the kernel
 kills bwrap (`--die-with-parent`), with the same effect.
-
-The order of the arguments is a wall too: what the agent can write is bound last and nothing is mounted below it, because
-bubblewrap before 0.12 follows links in such a folder to the host while setting up (GHSA-pxhw-h44j-8pfx).
 """
 
 from __future__ import annotations
@@ -20,16 +17,15 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import psutil
 
 from mlgym_lite.errors import IsolationError, SandboxError
+from mlgym_lite.isolation.bubblewrap_arguments import ETC_FILES, Descriptors, arguments
 from mlgym_lite.isolation.limits import LimitGroup, choose_limits
-from mlgym_lite.isolation.protocol import Identity, Mount, SandboxRequest, Usage
+from mlgym_lite.isolation.protocol import Identity, SandboxRequest, Usage
 from mlgym_lite.isolation.root_start import OwnUser, TransientUser, is_reachable_by_others, staging_area
 from mlgym_lite.isolation.seccomp import filter_program
 from mlgym_lite.isolation.waiting import readable
@@ -39,82 +35,6 @@ logger = logging.getLogger(__name__)
 
 _START_SECONDS = 30.0
 _END_SECONDS = 30.0
-_INSIDE_USER_ID = 1000
-_NAMESPACES = ("user", "ipc", "pid", "net", "uts", "cgroup")
-_ETC_FROM_HOST = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "ssl/certs", "localtime", "mime.types")
-_ETC_OF_OURS = {
-    "passwd": "root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:1000:1000:agent:/home/agent:/bin/bash\n",
-    "group": "root:x:0:\nagent:x:1000:\n",
-    "hosts": "127.0.0.1 localhost\n::1 localhost\n",
-    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Descriptors:
-    """Descriptors that bwrap itself reads; none reaches the command."""
-
-    etc: dict[str, int]
-    filter: int | None
-    status: int
-    block: int
-
-
-def arguments(request: SandboxRequest, descriptors: _Descriptors, places: dict[Path, Path]) -> list[str]:
-    """The bwrap arguments for a request, a pure function of its inputs; `places` says where a source is reachable."""
-    limits = request.limits
-    words = [f"--unshare-{name}" for name in _NAMESPACES]
-    words += ["--disable-userns", "--uid", str(_INSIDE_USER_ID), "--gid", str(_INSIDE_USER_ID), "--hostname", "sandbox"]
-    words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
-    for name, value in request.environment.items():
-        words += ["--setenv", name, value]
-    words += _system_folders()
-    for name, descriptor in descriptors.etc.items():
-        words += ["--perms", "0644", "--ro-bind-data", str(descriptor), f"/etc/{name}"]
-    words += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
-    words += [*_temporary("/dev/shm", limits.shared_memory_bytes), "--remount-ro", "/dev"]
-    words += _temporary("/tmp", limits.temporary_bytes)
-    words += ["--dir", "/home", *_temporary("/home/agent", limits.home_bytes, mode="0700")]
-    for mount in _in_order(request.mounts):
-        words += [
-            "--bind" if mount.writable else "--ro-bind",
-            str(places.get(mount.source, mount.source)),
-            mount.target,
-        ]
-    words += ["--remount-ro", "/", "--chdir", request.working_directory]
-    if descriptors.filter is not None:
-        words += ["--seccomp", str(descriptors.filter)]
-    return [*words, "--json-status-fd", str(descriptors.status), "--block-fd", str(descriptors.block)]
-
-
-def _system_folders() -> list[str]:
-    words = ["--ro-bind", "/usr", "/usr"]
-    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
-        path = Path("/", name)
-        if path.is_symlink():
-            words += ["--symlink", os.readlink(path).lstrip("/"), str(path)]
-        elif path.is_dir():
-            words += ["--ro-bind", str(path), str(path)]
-    words += ["--perms", "0755", "--dir", "/etc"]
-    for name in _ETC_FROM_HOST:
-        words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    return words
-
-
-def _temporary(target: str, size: int, mode: str = "1777") -> list[str]:
-    return ["--perms", mode, "--size", str(size), "--tmpfs", target]
-
-
-def _in_order(mounts: Sequence[Mount]) -> list[Mount]:
-    """Parents before children, all that is writable last; raises where something would lie below a writable folder."""
-    for writable in (mount for mount in mounts if mount.writable):
-        for other in mounts:
-            if other is not writable and PurePosixPath(other.target).is_relative_to(writable.target):
-                raise IsolationError(
-                    f"{other.source} must be seen at {other.target} in the sandbox, which lies below {writable.target}, "
-                    "a folder the agent can write: move it (an interpreter or environment) to another path"
-                )
-    return sorted(mounts, key=lambda mount: (mount.writable, len(PurePosixPath(mount.target).parts)))
 
 
 class BubblewrapMechanism:
@@ -178,17 +98,17 @@ class BubblewrapMechanism:
             try:
                 group.add(first)
                 os.write(block, b"\0")
-            except BaseException:
+            except OSError as error:
                 sandbox.close()
-                raise
+                raise SandboxError(f"the sandbox could not be put under its limits ({self._limits.name}): {error}") from error
             return sandbox
 
     def _spawn(
         self, request: SandboxRequest, identity: Identity, places: dict[Path, Path], status: int, block: int
     ) -> subprocess.Popen[bytes]:
         with contextlib.ExitStack() as stack:
-            descriptors = _Descriptors(
-                etc={name: _memory_file(stack, text.encode()) for name, text in _ETC_OF_OURS.items()},
+            descriptors = Descriptors(
+                etc={name: _memory_file(stack, text.encode()) for name, text in ETC_FILES.items()},
                 filter=_memory_file(stack, self._filter) if self._filter else None,
                 status=status,
                 block=block,

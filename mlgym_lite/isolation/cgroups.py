@@ -40,13 +40,29 @@ def _write(path: Path, text: str) -> None:
         os.close(descriptor)
 
 
-def _read_counter(path: Path, name: str) -> int:
-    """The number behind `name` in a file of `name number` lines."""
-    for line in path.read_text(encoding="ascii").splitlines():
-        key, _, value = line.partition(" ")
-        if key == name:
-            return int(value)
-    return 0
+class _Counters:
+    """Files of counters, kept open so that reading them costs a microsecond; the group that opened them closes them."""
+
+    def __init__(self, **paths: Path) -> None:
+        self._descriptors = {name: os.open(path, os.O_RDONLY | os.O_CLOEXEC) for name, path in paths.items() if path.exists()}
+
+    def number(self, name: str) -> int | None:
+        """The one number in a file; None where the kernel has no such file."""
+        return int(os.pread(self._descriptors[name], 100, 0)) if name in self._descriptors else None
+
+    def named_number(self, name: str, key: str) -> int:
+        """The number behind `key` in a file of `key number` lines."""
+        for line in os.pread(self._descriptors[name], 4096, 0).splitlines():
+            found, _, value = line.partition(b" ")
+            if found == key.encode("ascii"):
+                return int(value)
+        return 0
+
+    def close(self) -> None:
+        """Close the files; twice is harmless."""
+        for descriptor in self._descriptors.values():
+            os.close(descriptor)
+        self._descriptors = {}
 
 
 def _new_name() -> str:
@@ -113,10 +129,17 @@ class VersionOneGroup:
 
     def __init__(self, folders: Mapping[str, Path], limits: Limits) -> None:
         self._folders = folders
+        self._counters = _Counters()
         try:
             for folder in folders.values():
                 folder.mkdir()
             self._set(limits)
+            memory = folders["memory"]
+            self._counters = _Counters(
+                peak=memory / "memory.max_usage_in_bytes",
+                kills=memory / "memory.oom_control",
+                cpu=folders["cpuacct"] / "cpuacct.usage",
+            )
         except OSError as error:
             self.close()
             raise SandboxError(f"the control group could not be made: {error}") from error
@@ -140,15 +163,15 @@ class VersionOneGroup:
 
     def usage(self) -> Usage:
         """What the group used so far."""
-        memory, accounting = self._folders["memory"], self._folders["cpuacct"]
         return Usage(
-            peak_memory_bytes=int((memory / "memory.max_usage_in_bytes").read_text(encoding="ascii")),
-            cpu_seconds=int((accounting / "cpuacct.usage").read_text(encoding="ascii")) / 1e9,
-            memory_kills=_read_counter(memory / "memory.oom_control", "oom_kill"),
+            peak_memory_bytes=self._counters.number("peak"),
+            cpu_seconds=(self._counters.number("cpu") or 0) / 1e9,
+            memory_kills=self._counters.named_number("kills", "oom_kill"),
         )
 
     def close(self) -> None:
         """Remove the group; its processes are gone."""
+        self._counters.close()
         for folder in self._folders.values():
             with contextlib.suppress(FileNotFoundError):
                 folder.rmdir()
@@ -198,9 +221,11 @@ class VersionTwoGroup:
 
     def __init__(self, folder: Path, limits: Limits) -> None:
         self._folder = folder
+        self._counters = _Counters()
         try:
             folder.mkdir()
             self._set(limits)
+            self._counters = _Counters(peak=folder / "memory.peak", kills=folder / "memory.events", cpu=folder / "cpu.stat")
         except OSError as error:
             self.close()
             raise SandboxError(f"the control group {folder} could not be made: {error}") from error
@@ -221,14 +246,14 @@ class VersionTwoGroup:
 
     def usage(self) -> Usage:
         """What the group used so far; the peak is known from kernel 5.19 on."""
-        peak = self._folder / "memory.peak"
         return Usage(
-            peak_memory_bytes=int(peak.read_text(encoding="ascii")) if peak.exists() else None,
-            cpu_seconds=_read_counter(self._folder / "cpu.stat", "usage_usec") / 1e6,
-            memory_kills=_read_counter(self._folder / "memory.events", "oom_kill"),
+            peak_memory_bytes=self._counters.number("peak"),
+            cpu_seconds=self._counters.named_number("cpu", "usage_usec") / 1e6,
+            memory_kills=self._counters.named_number("kills", "oom_kill"),
         )
 
     def close(self) -> None:
         """Remove the group; its processes are gone."""
+        self._counters.close()
         with contextlib.suppress(FileNotFoundError):
             self._folder.rmdir()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import time
 from dataclasses import replace
 
@@ -40,7 +41,7 @@ class Shell:
             self.sandbox: Sandbox = self._start(mechanism, request, identity)
             self._stack.callback(self.sandbox.close)
             self._channels.started()
-            self._wait_for_start(set_up)
+            self._wait_for_start(set_up and f"{set_up}\n{self._own_variables(request)}")
         except BaseException:
             self.close()
             raise
@@ -61,6 +62,12 @@ class Shell:
             return mechanism.start(complete, identity)
         finally:
             os.close(nowhere)
+
+    def _own_variables(self, request: SandboxRequest) -> str:
+        """Set the engine's variables again, which a snapshot's may have replaced."""
+        known = {**request.environment, **self._channels.variables}
+        own = {name: value for name, value in known.items() if name.startswith("MLGYM_LITE_")}
+        return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in own.items())
 
     def _wait_for_start(self, set_up: str) -> None:
         try:

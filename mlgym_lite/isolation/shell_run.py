@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -170,7 +171,7 @@ class ShellRun:
             if ends and reply is not None:
                 self._channels.keep_until_closed(reply)
             elif reply is not None:
-                reply.close()
+                _close_aside(reply.close)
             self._deadline += time.monotonic() - started
         return ends
 
@@ -184,24 +185,24 @@ class ShellRun:
         return False
 
     def _signal_command(self, *, kill: bool) -> None:
-        """Interrupt or kill what this command started, and interrupt the shell itself, so that its loops end too."""
+        """Interrupt or kill what this command started, and interrupt the shell itself, so that its loops end too.
+
+        bash takes no interrupt while it waits for a program; so the program's end is waited for first, and the interrupt then
+        meets bash on its way to the next.
+        """
         processes = self._sandbox.process_ids()
         for number in self._of_this_command(processes[1:]):
-            _send_signal(number, signal.SIGKILL if kill else signal.SIGINT)
+            if kill:
+                _kill(number)
+            else:
+                _send_signal(number, signal.SIGINT)
         for shell_process in processes[:1]:
             _send_signal(shell_process, signal.SIGINT)
 
     def _kill_what_is_left(self) -> None:
         """Kill what ignored the interrupt in the background, and wait until it writes no more."""
         for number in self._of_this_command(self._sandbox.process_ids()[1:]):
-            try:
-                ended = os.pidfd_open(number)
-            except (OSError, AttributeError):  # gone already, or a kernel before 5.3
-                _send_signal(number, signal.SIGKILL)
-                continue
-            _send_signal(number, signal.SIGKILL)
-            readable([ended], _KILL_SECONDS)
-            os.close(ended)
+            _kill(number)
 
     def _of_this_command(self, processes: list[int]) -> list[int]:
         """Those of the processes, which come oldest first, that are no job of an earlier command nor started by one."""
@@ -218,6 +219,18 @@ class ShellRun:
 def _latest_process() -> int:
     """The process id given last on this host (proc(5), loadavg): start times only tell hundredths of a second."""
     return int(Path("/proc/loadavg").read_bytes().rsplit(maxsplit=1)[1])
+
+
+def _kill(process_id: int) -> None:
+    """Kill a process and wait until it is gone, where the kernel can tell (from 5.3)."""
+    try:
+        ended = os.pidfd_open(process_id)
+    except (OSError, AttributeError):
+        _send_signal(process_id, signal.SIGKILL)
+        return
+    _send_signal(process_id, signal.SIGKILL)
+    readable([ended], _KILL_SECONDS)
+    os.close(ended)
 
 
 def _send_signal(process_id: int, number: signal.Signals) -> None:
@@ -239,11 +252,19 @@ def _process_origin(process_id: int) -> _Origin:
 
 
 def _as_socket(descriptor: int) -> socket.socket | None:
-    """A received descriptor as a socket that never blocks; anything else the agent sent is closed."""
+    """A received descriptor as a unix socket that never blocks; anything else the agent sent is closed."""
     try:
         received = socket.socket(fileno=descriptor)
     except OSError:
-        os.close(descriptor)
+        _close_aside(lambda: os.close(descriptor))
+        return None
+    if received.family != socket.AF_UNIX:
+        _close_aside(received.close)
         return None
     received.setblocking(False)
     return received
+
+
+def _close_aside(close: Callable[[], None]) -> None:
+    """Close what an agent sent on a thread of its own: a socket can be made to hold up whoever closes it."""
+    threading.Thread(target=close, name="mlgym-lite-closing", daemon=True).start()

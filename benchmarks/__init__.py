@@ -1,0 +1,1 @@
+"""How fast the engine is, each number against another side measured in the same run; `python -m benchmarks`."""
