@@ -120,19 +120,26 @@ def existing_environment(interpreter: Interpreter) -> BaseEnvironment:
     )
 
 
-def built_environment(
-    requirements: Path,
-    interpreter: Interpreter,
-    cache: Path,
-    *,
-    environment: Mapping[str, str],
-    on_progress: Callable[[str], None] | None = None,
-    task_name: str = "",
-) -> BaseEnvironment:
-    """The base for a requirements file, built with uv at the first call on this host; `environment` is uv's."""
-    folder = cache / "environments" / _key(requirements, interpreter)
+@dataclass(frozen=True, kw_only=True)
+class BuildRequest:
+    """What a base environment is built from, and how."""
+
+    requirements: Path
+    interpreter: Interpreter
+    cache: Path
+    environment: Mapping[str, str]
+    """uv's; its settings (index, find-links, offline, cache) are honoured."""
+    timeout_seconds: float
+    task_name: str
+    on_progress: Callable[[str], None] | None = None
+
+
+def built_environment(request: BuildRequest) -> BaseEnvironment:
+    """The base for a requirements file, built with uv at the first call on this host."""
+    interpreter = request.interpreter
+    folder = request.cache / "environments" / _key(request.requirements, interpreter)
     if not (folder / "complete").is_file():
-        _build(folder, requirements, interpreter, environment, on_progress, task_name)
+        _build(folder, request)
     return BaseEnvironment(
         interpreter=bare_environment(interpreter).interpreter,
         folder=folder,
@@ -147,14 +154,7 @@ def _key(requirements: Path, interpreter: Interpreter) -> str:
     return hashlib.sha256("\n".join(parts).encode("utf-8")).hexdigest()[:24]
 
 
-def _build(
-    folder: Path,
-    requirements: Path,
-    interpreter: Interpreter,
-    environment: Mapping[str, str],
-    on_progress: Callable[[str], None] | None,
-    task_name: str,
-) -> None:
+def _build(folder: Path, request: BuildRequest) -> None:
     import filelock
 
     try:
@@ -162,62 +162,62 @@ def _build(
         with filelock.FileLock(f"{folder}.lock"):
             if (folder / "complete").is_file():
                 return
-            if on_progress:
-                on_progress(f"building the environment of {requirements} (once for this host)")
+            if request.on_progress:
+                request.on_progress(f"building the environment of {request.requirements} (once for this host)")
             aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
             try:
-                _build_aside(aside, requirements, interpreter, environment, on_progress, task_name)
+                _build_aside(aside, request)
                 shutil.rmtree(folder, ignore_errors=True)
                 os.replace(aside, folder)
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
         raise EnvironmentBuildError(
-            f"the environment of {requirements} cannot be kept in {folder.parent}: {error.strerror or error}. Make room "
-            "or rights there, or name another folder with MLGYM_LITE_CACHE"
+            f"the environment of {request.requirements} cannot be kept in {folder.parent}: {error.strerror or error}. Make "
+            "room or rights there, or name another folder with MLGYM_LITE_CACHE"
         ) from error
 
 
-def _build_aside(
-    aside: Path,
-    requirements: Path,
-    interpreter: Interpreter,
-    environment: Mapping[str, str],
-    on_progress: Callable[[str], None] | None,
-    task_name: str,
-) -> None:
+def _build_aside(aside: Path, request: BuildRequest) -> None:
     import uv
 
     program = uv.find_uv_bin()
     aside.chmod(0o755)
     steps: tuple[list[str | Path], ...] = (
-        [program, "venv", "--quiet", "--allow-existing", "--python", interpreter.program, aside],
+        [program, "venv", "--quiet", "--allow-existing", "--python", request.interpreter.program, aside],
         [program, "pip", "install", "--quiet", "--compile-bytecode", "--python", aside / "bin" / "python",
-         "--requirement", requirements, "pip"],
+         "--requirement", request.requirements, "pip"],
     )  # fmt: skip
     for step in steps:
-        result = _run_uv(step, environment, on_progress)
+        result = _run_uv(step, request)
         if result.status != 0:
             raise EnvironmentBuildError(
-                f"the environment of {requirements} could not be built:\n{result.output.strip()}\n"
+                f"the environment of {request.requirements} could not be built:\n{result.output.strip()}\n"
                 "Without a package index here, build it on a machine that has one and share the cache folder:\n"
-                f"  mlgym-lite prepare {task_name or 'TASK'}\n"
+                f"  mlgym-lite prepare {request.task_name}\n"
                 "(MLGYM_LITE_CACHE names the folder; uv's own settings, such as UV_FIND_LINKS and UV_INDEX_URL, are "
                 "honoured; --python PATH uses an environment you already have)"
             )
     _redirect_scripts(aside)
-    (aside / "complete").write_text(requirements.read_text(encoding="utf-8"), encoding="utf-8")
+    (aside / "complete").write_text(request.requirements.read_text(encoding="utf-8"), encoding="utf-8")
 
 
-def _run_uv(step: list[str | Path], environment: Mapping[str, str], on_progress: Callable[[str], None] | None) -> ProgramResult:
+def _run_uv(step: list[str | Path], request: BuildRequest) -> ProgramResult:
     """Run uv, and again with the system's certificates where its own do not know the index (a site with a CA of its own)."""
-    variables = _without_virtual_environment(environment)
-    result = run_program(step, environment=variables)
-    if result.status != 0 and "certificate" in result.output:
-        result = run_program(step, environment={**variables, "UV_NATIVE_TLS": "1", "UV_SYSTEM_CERTS": "1"})
-    if on_progress:
-        for line in result.output.splitlines():
-            on_progress(line)
+    variables = _without_virtual_environment(request.environment)
+    try:
+        result = run_program(step, environment=variables, timeout_seconds=request.timeout_seconds)
+        if result.status != 0 and "certificate" in result.output:
+            variables = {**variables, "UV_NATIVE_TLS": "1", "UV_SYSTEM_CERTS": "1"}
+            result = run_program(step, environment=variables, timeout_seconds=request.timeout_seconds)
+    except TimeoutError as error:
+        raise EnvironmentBuildError(
+            f"the environment of {request.requirements} was not built within {request.timeout_seconds:g} s "
+            "([environment].build_timeout_sec)"
+        ) from error
+    for line in result.output.splitlines() if request.on_progress else ():
+        assert request.on_progress is not None
+        request.on_progress(line)
     return result
 
 
