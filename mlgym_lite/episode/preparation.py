@@ -33,6 +33,7 @@ from mlgym_lite.isolation.mechanisms import choose_mechanism
 from mlgym_lite.isolation.protocol import Limits, Mount
 from mlgym_lite.isolation.virtual_environments import (
     BaseEnvironment,
+    BuildRequest,
     Interpreter,
     bare_environment,
     built_environment,
@@ -120,12 +121,15 @@ def _base(
     if requirements is None:
         return bare_environment(interpreter)
     return built_environment(
-        task.path(requirements),
-        interpreter,
-        places.cache,
-        environment=environment,
-        on_progress=on_progress,
-        task_name=task.name,
+        BuildRequest(
+            requirements=task.path(requirements),
+            interpreter=interpreter,
+            cache=places.cache,
+            environment=environment,
+            timeout_seconds=task.file.environment.build_timeout_sec,
+            task_name=task.name,
+            on_progress=on_progress,
+        )
     )
 
 
