@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny_task import GRADER, TASK_TOML
 
 from mlgym_lite.errors import MLGymLiteError
 from mlgym_lite.isolation.host_check import try_sandbox
@@ -42,42 +43,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.fail(f"MLGYM_LITE_REQUIRE names {mark}, but {reason}")
         if reason:
             pytest.skip(reason)
-
-
-TASK_TOML = """\
-schema_version = "1.4"
-artifacts = ["answer.txt"]
-
-[metadata.mlgym_lite]
-domain = "tests"
-metric = "Score"
-direction = "maximize"
-baseline = { Score = 1.0 }
-max_steps = 20
-command_timeout_sec = 30
-validations = 3
-
-[metadata.mlgym_lite.variants.mini]
-baseline = { Score = 1.0 }
-
-[agent]
-timeout_sec = 120.0
-
-[verifier]
-timeout_sec = 20.0
-
-[environment]
-memory_mb = 512
-storage_mb = 64
-"""
-
-GRADER = """\
-number=$(head -c 100 /submission/answer.txt)
-case "$number" in
-  ''|*[!0-9.]*) echo "answer.txt: expected a number" > /logs/verifier/rejection.txt; exit 65 ;;
-esac
-printf '{"Score": %s}' "$number" > /logs/verifier/reward.json
-"""
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny_task import TASK_TOML
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,8 +43,7 @@ def test_the_grader_of_the_documentation_grades(
     from mlgym_lite.config.run_settings import RunSettings
 
     grader = next(block for block in blocks("docs/tasks/grading.md", "python") if "DictReader" in block)
-    toml = (ROOT / "tests" / "conftest.py").read_text(encoding="utf-8").split('TASK_TOML = """\\\n')[1].split('"""')[0]
-    toml = toml.replace("answer.txt", "submission.csv").replace("Score", "accuracy")
+    toml = TASK_TOML.replace("answer.txt", "submission.csv").replace("Score", "accuracy")
     task = make_task(
         toml=toml,
         grader='exec "$MLGYM_LITE_PYTHON" -I /tests/grade.py\n',

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TASK_TOML
+from tiny_task import TASK_TOML
 
 INIT = """\
 #!/bin/sh

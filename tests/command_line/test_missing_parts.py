@@ -1,0 +1,167 @@
+"""What a host may lack: bubblewrap, user namespaces, room. Each is one error that says how to get it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from program_harness import Program
+
+Make = Callable[..., Path]
+Write = Callable[..., Path]
+
+NO_NAMESPACES = (
+    "bwrap: No permissions to create new namespace, likely because the kernel does not allow non-privileged user namespaces. "
+    "On e.g. debian this can be enabled with 'sysctl kernel.unprivileged_userns_clone=1'."
+)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users may read, for programs that run as another one."""
+    with tempfile.TemporaryDirectory(prefix="mlgym-lite-test-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=755", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("this root may not mount")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def fill(folder: Path) -> None:
+    """Write a file until the file system it is on is full."""
+    with (folder / "filler").open("wb", buffering=0) as file, pytest.raises(OSError):
+        while True:
+            file.write(b"x" * 4096)
+
+
+@pytest.fixture
+def without_namespaces(open_folder: Path) -> str:
+    """A PATH whose bwrap fails as it does where user namespaces are off."""
+    program = open_folder / "bwrap"
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && echo bubblewrap 0.8.0 && exit\necho "{NO_NAMESPACES}" >&2\nexit 1\n',
+        encoding="utf-8",
+    )
+    program.chmod(0o755)
+    return f"{open_folder}:{os.environ['PATH']}"
+
+
+def test_without_bubblewrap_it_is_told_how_to_get_it(
+    mlgym: Program, make_task: Make, working_folder: Path, tmp_path: Path
+) -> None:
+    """A missing bwrap ends with status 5 and the commands that install it; no run directory is made."""
+    ended = mlgym("run", make_task(), "--agent", "baseline", PATH=str(tmp_path))
+    ended.told_one_error(5, "bubblewrap is not installed", "apt-get install bubblewrap", "without root", "mlgym-lite doctor")
+    assert not list(working_folder.iterdir())
+
+
+def test_doctor_without_bubblewrap_says_what_is_missing(mlgym: Program, tmp_path: Path) -> None:
+    """`doctor` goes on to what can still be tried, and ends with status 5."""
+    ended = mlgym("doctor", PATH=str(tmp_path))
+    assert ended.status == 5
+    assert "FAIL bubblewrap: bubblewrap is not installed" in ended.out
+    assert "ok   uv" in ended.out
+    assert "no episode can run on this host until this works: bubblewrap" in ended.err
+    findings = {finding["name"]: finding["works"] for finding in json.loads(mlgym("doctor", "--json", PATH=str(tmp_path)).out)}
+    assert findings["bubblewrap"] is False
+
+
+@pytest.mark.parametrize("command", [("run", "--agent", "baseline"), ("shell",)])
+def test_without_user_namespaces_the_reason_is_told(
+    mlgym: Program, make_task: Make, without_namespaces: str, command: tuple[str, ...]
+) -> None:
+    """Where the kernel refuses namespaces, bubblewrap's reason is in the one error."""
+    ended = mlgym(*command, make_task(), PATH=without_namespaces)
+    assert "Traceback" not in ended.err
+    assert ended.status in (5, 12)
+    assert ended.err.count("mlgym-lite: error: ") == 1
+    assert "does not allow non-privileged user namespaces" in ended.err
+
+
+@pytest.mark.xfail(
+    strict=True, reason="told as a sandbox that failed in use (12), without what to do, and a run directory is left"
+)
+def test_without_user_namespaces_nothing_starts(
+    mlgym: Program, make_task: Make, working_folder: Path, without_namespaces: str
+) -> None:
+    """A host that cannot put up a sandbox is an IsolationError that names `doctor`, and no run directory is made."""
+    ended = mlgym("run", make_task(), "--agent", "baseline", PATH=without_namespaces)
+    ended.told_one_error(5, "mlgym-lite doctor")
+    assert not list(working_folder.iterdir())
+
+
+def test_doctor_without_user_namespaces_tells_it(mlgym: Program, without_namespaces: str) -> None:
+    """`doctor` shows bubblewrap's reason where the sandbox is tried, and ends with status 5."""
+    ended = mlgym("doctor", PATH=without_namespaces)
+    assert ended.status == 5
+    assert "FAIL sandbox: " in ended.out and "non-privileged user namespaces" in ended.out
+    assert "sandbox" in ended.err
+
+
+@pytest.mark.kernel
+def test_a_disk_that_fills_up_keeps_the_steps_before(mlgym: Program, make_task: Make, actions: Write, small_disk: Path) -> None:
+    """Without room for a step, the run ends with status 7; the steps before and the result are whole."""
+    big = "head -c 20000 /dev/zero | tr '\\\\0' x"
+    file = actions("\n".join(['"echo one"', *[json.dumps(big.replace("\\\\", "\\"))] * 20]))
+    ended = mlgym("run", make_task(), "--actions", file, "--output", small_disk / "run", "-q")
+    ended.told_one_error(7, "trajectory.jsonl", "cannot be written: No space left on device", "Steps before it are kept")
+    lines = (small_disk / "run" / "trajectory.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(lines[0])["observation"] == "one\n"
+    assert all(json.loads(line) for line in lines)
+    assert json.loads((small_disk / "run" / "run.json").read_text(encoding="utf-8"))["agent"] == "scripted"
+
+
+@pytest.mark.kernel
+def test_a_full_disk_is_told_before_the_first_step(mlgym: Program, make_task: Make, small_disk: Path) -> None:
+    """A run directory that cannot hold run.json ends with status 7."""
+    fill(small_disk)
+    ended = mlgym("run", make_task(), "--agent", "baseline", "--output", small_disk / "run")
+    ended.told_one_error(7, "No space left on device")
+
+
+@pytest.mark.kernel
+def test_a_cache_without_room_is_told(mlgym: Program, make_task: Make, small_disk: Path) -> None:
+    """A cache that cannot hold the tools ends with status 7 and the variable that names another."""
+    fill(small_disk)
+    ended = mlgym("run", make_task(), "--agent", "baseline", MLGYM_LITE_CACHE=str(small_disk / "cache"))
+    ended.told_one_error(7, "No space left on device", "MLGYM_LITE_CACHE")
+
+
+@pytest.mark.kernel
+@pytest.mark.xfail(strict=True, reason="the text of shutil.Error, a list with every file twice, is shown")
+def test_a_cache_without_room_is_told_in_a_sentence(mlgym: Program, make_task: Make, small_disk: Path) -> None:
+    """The reason for a cache that is full is told once."""
+    (small_disk / "cache").mkdir()
+    fill(small_disk)
+    os.truncate(small_disk / "filler", (small_disk / "filler").stat().st_size - 16384)
+    ended = mlgym("run", make_task(), "--agent", "baseline", MLGYM_LITE_CACHE=str(small_disk / "cache"))
+    assert ended.err.count("No space left on device") == 1
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("cache", ["/proc/nowhere", "/dev/null"])
+def test_a_cache_that_cannot_be_made_is_told(mlgym: Program, make_task: Make, cache: str) -> None:
+    """A cache folder in an impossible place ends with status 7, its path and the variable."""
+    ended = mlgym("run", make_task(), "--agent", "baseline", MLGYM_LITE_CACHE=cache)
+    ended.told_one_error(7, cache, "MLGYM_LITE_CACHE")
+
+
+def test_tasks_and_help_need_nothing_of_the_host(mlgym: Program, tmp_path: Path) -> None:
+    """Without bubblewrap, cache or data, what only reads still works."""
+    assert mlgym("tasks", PATH=str(tmp_path), MLGYM_LITE_CACHE="/proc/nowhere").status == 0
+    assert mlgym("--help", PATH="").status == 0

@@ -1,0 +1,180 @@
+"""`tasks`, `check`, `prepare` and `doctor` through the real program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from program_harness import Program
+
+import mlgym_lite
+from mlgym_lite.shipped_files import shipped_task_names
+
+Make = Callable[..., Path]
+
+
+def test_the_version_is_the_packages(mlgym: Program) -> None:
+    """--version prints the program and its version."""
+    assert mlgym("--version").out == f"mlgym-lite, version {mlgym_lite.__version__}\n"
+
+
+def test_without_a_command_the_commands_are_listed(mlgym: Program) -> None:
+    """A bare `mlgym-lite` shows how to start, and each command with a line."""
+    ended = mlgym()
+    for word in ("run", "tasks", "check", "prepare", "doctor", "shell", "replay", "prisoners_dilemma --agent baseline"):
+        assert word in ended.out + ended.err
+
+
+def test_tasks_lists_every_shipped_task(mlgym: Program, tmp_path: Path) -> None:
+    """The list has a line for each task, with its metric, baseline and what is ready on this host."""
+    lines = mlgym("tasks", "--data", tmp_path).out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == shipped_task_names()
+    (house,) = (line for line in lines if line.startswith("house_price"))
+    assert house.split()[-1] == "mini" and "maximize" in house
+
+
+def test_tasks_as_json_is_one_list(mlgym: Program, tmp_path: Path) -> None:
+    """--json prints one list with an object for each task."""
+    ended = mlgym("tasks", "--json", "--data", tmp_path)
+    rows = {row["name"]: row for row in json.loads(ended.out)}
+    assert set(rows) == set(shipped_task_names())
+    assert rows["house_price"]["variants"] == {"full": False, "mini": True}
+    assert ended.err == ""
+
+
+@pytest.mark.kernel
+def test_doctor_says_that_this_host_works(mlgym: Program) -> None:
+    """Each thing that was tried has a line that begins with how it went."""
+    ended = mlgym("doctor")
+    assert ended.status == 0
+    assert all(line.startswith(("ok   ", "weak ")) for line in ended.out.splitlines())
+    findings = json.loads(mlgym("doctor", "--json").out)
+    assert {finding["name"] for finding in findings} >= {"bubblewrap", "sandbox", "limits", "cache folder"}
+    assert all(finding["works"] for finding in findings if finding["needed"])
+
+
+def test_doctor_tells_a_cache_that_cannot_be_written(mlgym: Program) -> None:
+    """A needed thing that fails ends with status 5 and its name."""
+    ended = mlgym("doctor", MLGYM_LITE_CACHE="/proc/nowhere")
+    assert ended.status == 5
+    assert "FAIL cache folder" in ended.out
+    assert "cache folder" in ended.err and "Traceback" not in ended.err
+
+
+def test_check_reads_files_only_where_asked(mlgym: Program, make_task: Make) -> None:
+    """`check --file-only` runs nothing."""
+    ended = mlgym("check", "--file-only", make_task())
+    assert (ended.status, ended.out) == (0, "")
+    assert "the files are sound" in ended.err
+
+
+def test_check_all_reads_every_shipped_task(mlgym: Program) -> None:
+    """`check --all --file-only` finds every shipped task sound."""
+    ended = mlgym("check", "--all", "--file-only")
+    assert ended.status == 0
+    assert ended.err.count("the files are sound") == len(shipped_task_names())
+
+
+@pytest.mark.kernel
+def test_check_tells_each_check(mlgym: Program, make_task: Make) -> None:
+    """A sound task passes: baseline, empty submission and each cheat, as lines and as one object."""
+    folder = make_task()
+    ended = mlgym("check", folder)
+    assert (ended.status, ended.out) == (0, "")
+    for word in ("ok   tiny: baseline: 1", "ok   tiny: empty submission", "ok   tiny: forge.sh", "3 checks passed"):
+        assert word in ended.err
+    content = json.loads(mlgym("check", folder, "--json").out)
+    assert [(result["name"], result["passed"]) for result in content["results"]] == [
+        ("baseline", True), ("empty submission", True), ("forge.sh", True),
+    ]  # fmt: skip
+    assert content["problems"] == []
+
+
+@pytest.mark.kernel
+def test_check_catches_a_score_that_can_be_forged(mlgym: Program, make_task: Make) -> None:
+    """A cheat that gains, a baseline that is not the stated one and a scored empty submission each fail the check."""
+    grader = 'number=$(cat /submission/answer.txt || echo 0.1)\nprintf \'{"Score": %s}\' "$number" > /logs/verifier/reward.json\n'
+    folder = make_task(
+        grader=grader, files={"cheats/gain.sh": "echo 5 > answer.txt\n", "solution/solve.sh": "echo 2 > answer.txt\n"}
+    )
+    ended = mlgym("check", folder)
+    ended.told_one_error(14, "2 of 4 checks failed", "baseline: stated as 1", "gain.sh: gained over the baseline")
+
+
+@pytest.mark.kernel
+def test_check_of_several_tells_all(mlgym: Program, make_task: Make) -> None:
+    """A task that cannot be read does not keep the others from being checked."""
+    ended = mlgym("check", make_task(), "nothing", "--json")
+    assert ended.status == 14
+    content = json.loads(ended.out)
+    assert len(content["results"]) == 3
+    assert len(content["problems"]) == 1
+    assert "1 of 4 checks failed" in ended.err
+
+
+def test_prepare_without_anything_to_do_is_quick_and_repeatable(mlgym: Program, make_task: Make) -> None:
+    """A task without requirements and data is prepared at once, as often as one likes."""
+    folder = make_task()
+    for _ in range(2):
+        assert mlgym("prepare", folder).status == 0
+    content = json.loads(mlgym("prepare", folder, "--json").out)
+    assert set(content) == {"prepared", "cache", "data"}
+
+
+DATA = """\
+schema_version = "1.4"
+artifacts = ["answer.txt"]
+[metadata.mlgym_lite]
+metric = "Score"
+direction = "maximize"
+[metadata.mlgym_lite.data]
+prepare = "prepare.py"
+[metadata.mlgym_lite.data.source]
+name = "train.csv"
+sha256 = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+instructions = "Download it from https://example.org."
+"""
+
+PREPARE = """\
+import pathlib, shutil, sys
+out = pathlib.Path(sys.argv[1])
+for name in ("agent", "judge"):
+    (out / name).mkdir()
+shutil.copy(sys.argv[2], out / "agent" / "train.csv")
+(out / "judge" / "labels.csv").write_text("1")
+"""
+
+
+def test_prepare_takes_a_file_only_a_person_can_get(mlgym: Program, make_task: Make, tmp_path: Path) -> None:
+    """Without the file, with a missing one, and with another one, prepare says what it needs; with it, the data is ready."""
+    folder, data = make_task("needs_file", toml=DATA, files={"prepare.py": PREPARE}), tmp_path / "data"
+    mlgym("prepare", folder, "--data", data).told_one_error(4, "train.csv, which only you can get", "--source train.csv")
+    mlgym("prepare", folder, "--data", data, "--source", "none").told_one_error(4, "none: no such file; expected train.csv")
+    (tmp_path / "other").write_text("y", encoding="utf-8")
+    ended = mlgym("prepare", folder, "--data", data, "--source", tmp_path / "other")
+    ended.told_one_error(4, "is not the train.csv", "expected 2d711642", "https://example.org")
+    assert not (data / "needs_file").exists()
+    (tmp_path / "train.csv").write_text("x", encoding="utf-8")
+    assert mlgym("prepare", folder, "--data", data, "--source", tmp_path / "train.csv").status == 0
+    assert (data / "needs_file" / "agent" / "train.csv").read_text(encoding="utf-8") == "x"
+    assert "is complete" in mlgym("prepare", folder, "--data", data).err
+    (data / "needs_file" / "agent" / "train.csv").write_text("z", encoding="utf-8")
+    mlgym("prepare", folder, "--data", data).told_one_error(4, "is not what was prepared", "prepare again")
+
+
+def test_a_failed_preparation_leaves_nothing(mlgym: Program, make_task: Make, tmp_path: Path) -> None:
+    """A prepare.py that fails is told with its words, and no half-made data is left."""
+    toml = DATA.partition("[metadata.mlgym_lite.data.source]")[0]
+    folder = make_task("fails", toml=toml, files={"prepare.py": "raise SystemExit('no disk today')\n"})
+    mlgym("prepare", folder, "--data", tmp_path / "data").told_one_error(
+        4, "prepare.py failed with exit status 1", "no disk today"
+    )
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_a_source_nobody_asked_for_is_told(mlgym: Program, make_task: Make, tmp_path: Path) -> None:
+    """A file handed over for a task that needs none is a mistake, not ignored."""
+    (tmp_path / "x").write_text("x", encoding="utf-8")
+    assert mlgym("prepare", make_task(), "--source", tmp_path / "x").status != 0

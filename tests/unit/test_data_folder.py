@@ -1,0 +1,120 @@
+"""A task's data: where it is looked for, and what is told when it is missing or was changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mlgym_lite.config.data_folder import find_data, full_folder, is_ready, read_manifest, write_manifest
+from mlgym_lite.config.places import Places
+from mlgym_lite.config.task_file import Task, load_task
+from mlgym_lite.errors import DataError
+
+DATA = """\
+schema_version = "1.4"
+artifacts = ["answer.txt"]
+[metadata.mlgym_lite]
+metric = "Score"
+direction = "maximize"
+[metadata.mlgym_lite.data]
+mini = "mini"
+prepare = "prepare.py"
+[metadata.mlgym_lite.data.source]
+name = "train.csv"
+sha256 = "{sha256}"
+instructions = "Download it from https://example.org."
+"""
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    """Places of a user who has prepared nothing."""
+    return Places(cache=tmp_path / "cache", data=tmp_path / "data")
+
+
+@pytest.fixture
+def task(make_task: Callable[..., Path]) -> Task:
+    """A task with data."""
+    files = {"mini/agent/train.csv": "1\n", "mini/judge/labels.csv": "2\n", "prepare.py": ""}
+    return load_task(make_task("with_data", toml=DATA.format(sha256=hashlib.sha256(b"x").hexdigest()), files=files))
+
+
+@pytest.fixture
+def prepared(task: Task, places: Places) -> Path:
+    """The task's full data, put in place."""
+    folder = full_folder(task, places)
+    for name in ("agent/a.csv", "judge/b.csv"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text(name, encoding="utf-8")
+    write_manifest(folder, None)
+    return folder
+
+
+def test_a_task_without_data_is_always_ready(make_task: Callable[..., Path], places: Places) -> None:
+    """Without a data table there is nothing to find."""
+    task = load_task(make_task())
+    assert is_ready(task, "full", places) and is_ready(task, "mini", places)
+    trees = find_data(task, "full", places)
+    assert (trees.agent, trees.judge) == (None, None)
+
+
+def test_the_mini_variant_ships_with_the_task(task: Task, places: Places) -> None:
+    """Mini data lies in the task's folder, what the agent sees apart from what the judge sees."""
+    trees = find_data(task, "mini", places)
+    assert (trees.agent, trees.judge) == (task.folder / "mini" / "agent", task.folder / "mini" / "judge")
+
+
+def test_missing_data_is_told_with_the_command_that_gets_it(task: Task, places: Places) -> None:
+    """The error names the folder, the command with the file it needs, where that file is from, and the other variant."""
+    assert not is_ready(task, "full", places)
+    with pytest.raises(DataError) as caught:
+        find_data(task, "full", places)
+    for words in (
+        str(places.data / "with_data"), "mlgym-lite prepare with_data --source train.csv", "--data", "MLGYM_LITE_DATA",
+        "--variant mini", "https://example.org",
+    ):  # fmt: skip
+        assert words in str(caught.value)
+
+
+def test_prepared_data_is_found(task: Task, places: Places, prepared: Path) -> None:
+    """Data with a manifest is ready, in its two trees."""
+    assert is_ready(task, "full", places)
+    trees = find_data(task, "full", places)
+    assert (trees.agent, trees.judge) == (prepared / "agent", prepared / "judge")
+
+
+def test_data_without_its_manifest_is_not_ready(task: Task, places: Places, prepared: Path) -> None:
+    """An interrupted preparation does not count as data."""
+    (prepared / "manifest.json").unlink()
+    assert not is_ready(task, "full", places)
+    with pytest.raises(DataError, match="its full data is not in"):
+        find_data(task, "full", places)
+
+
+@pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_text("longer than before")])
+def test_data_that_was_changed_is_refused(task: Task, places: Places, prepared: Path, change: Callable[[Path], None]) -> None:
+    """A file that is gone or has another size is named."""
+    change(prepared / "judge" / "b.csv")
+    with pytest.raises(DataError, match=r"judge/b\.csv: is not what was prepared"):
+        find_data(task, "full", places)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "\x00", '{"files": null}'])
+def test_a_manifest_that_cannot_be_read_is_told(task: Task, places: Places, prepared: Path, text: str) -> None:
+    """A damaged manifest is a DataError with its path and what to do."""
+    (prepared / "manifest.json").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"manifest\.json: cannot be read .* prepare"):
+        find_data(task, "full", places)
+
+
+def test_the_manifest_holds_every_file_with_its_checksum(prepared: Path) -> None:
+    """Sizes and sha256 of all files, without the manifest itself."""
+    assert read_manifest(prepared) == {
+        name: {"bytes": len(name), "sha256": hashlib.sha256(name.encode()).hexdigest()} for name in ("agent/a.csv", "judge/b.csv")
+    }
+    assert json.loads((prepared / "manifest.json").read_text(encoding="utf-8"))["source"] is None
+    assert not list(prepared.glob("*.part"))
