@@ -60,9 +60,8 @@ def human(listeners: Listeners, cache: Path) -> tuple[Agent, Listeners]:
         sys.stdout.flush()
 
     def after_step(episode: Episode, step: Step) -> None:
-        for line in step.observation.splitlines():
-            if line.startswith("["):  # notes of the engine, which are no output of the command
-                show(line)
+        if step.notes:
+            show(step.notes)
         left = f"{episode.budget.steps_left} steps left"
         state["prompt"] = (
             f"[{left}, best {episode.best if episode.best is not None else '—'}] {harmless(step.working_directory)} $ "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import Any
 
 import click
@@ -25,7 +27,8 @@ def command(task: str, as_json: bool, **options: Any) -> int:
     settings = shared.run_settings(options)
     cache = places(data=settings.data).cache
     agent, listeners = human(Progress(quiet=False).listeners(), cache)
-    outcome = run_episode(load_task(task), agent, settings, cache=cache, listeners=listeners)
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        outcome = run_episode(load_task(task), agent, settings, cache=cache, listeners=listeners)
     if as_json:
         print_json(dict(outcome.result))
     print_outcome(outcome)

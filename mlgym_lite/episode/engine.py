@@ -33,8 +33,9 @@ from mlgym_lite.episode.observation import (
     SUBMITTED_NOTE,
     added_usage,
     new_shell_note,
-    observation_text,
+    notes_on,
     resources_between,
+    with_notes,
 )
 from mlgym_lite.episode.outcome import Attempt, Ending, Observation, Outcome, Reason, Snapshot, Step, ending_for
 from mlgym_lite.episode.preparation import Preparation, prepare_episode
@@ -45,6 +46,7 @@ from mlgym_lite.errors import EpisodeStateError, MLGymLiteError, OutputError
 from mlgym_lite.isolation.output import OutputCapture
 from mlgym_lite.isolation.protocol import Identity, Mount, Usage
 from mlgym_lite.isolation.shell import Shell
+from mlgym_lite.isolation.shell_run import Served
 
 logger = logging.getLogger(__name__)
 
@@ -234,15 +236,17 @@ class Episode:
         self._working_directory = result.working_directory or self._working_directory
         seconds = max(0.0, result.seconds - self._budget.take_grading_seconds())
         self._budget.command_time += seconds
-        observation = observation_text(result, before, after, self._preparation.sandboxes.limits)
+        notes = notes_on(result, before, after, self._preparation.sandboxes.limits)
         if self._submit_requested:
-            observation += SUBMITTED_NOTE
+            notes += SUBMITTED_NOTE
         if result.shell_ended and not self._submit_requested:
-            observation += new_shell_note(result)
+            notes += new_shell_note(result)
             self._close_shell()
             self._working_directory = WORKSPACE
             self._open_shell()
-        return self._made_step(action, observation, result.exit_status, seconds, resources_between(before, after))
+        observation = with_notes(result.output.text, notes)
+        step = self._made_step(action, observation, result.exit_status, seconds, resources_between(before, after))
+        return replace(step, notes=notes)
 
     def _made_step(
         self, action: str, observation: str, status: int | None, seconds: float, resources: Mapping[str, float | int | None]
@@ -271,21 +275,22 @@ class Episode:
         self._finish(Ending(reason=reason, autosubmitted=not submitted))
         return replace(step, attempts=self._attempts_of_step(), terminated=submitted, truncated=not submitted)
 
-    def _on_control(self, request: bytes, reply: socket.socket | None) -> bool:
-        """Serve one request from inside; true when the running action must end for it."""
+    def _on_control(self, request: bytes, reply: socket.socket | None) -> Served:
+        """Serve one request from inside the sandbox."""
         try:
             wanted = json.loads(request)["request"]
         except (ValueError, TypeError, KeyError, RecursionError):
             wanted = None
         if wanted == "submit":
             self._submit_requested = True
-            return True
+            return Served(ends_command=True)
         if wanted == "validate":
+            before = self._budget.grading_time
             answer = self._scoring.answer_to_validate(self._step_number, self.baseline)
             _reply(reply, ok=answer.ok, text=answer.text)
-        else:
-            _reply(reply, ok=False, text="Unknown request; known here: validate, submit.")
-        return False
+            return Served(extra_seconds=self._budget.grading_time - before)
+        _reply(reply, ok=False, text="Unknown request; known here: validate, submit.")
+        return Served()
 
     def validate(self) -> Attempt:
         """Score the workspace as it is on the development split; uses one validation."""

@@ -12,8 +12,8 @@ from mlgym_lite.isolation.shell_run import ShellResult
 SUBMITTED_NOTE = "[Submitted: the episode has ended.]\n"
 
 
-def observation_text(result: ShellResult, before: Usage, after: Usage, limits: Limits) -> str:
-    """The output with our notes behind it."""
+def notes_on(result: ShellResult, before: Usage, after: Usage, limits: Limits) -> str:
+    """What the agent is told beside the output, a line for each thing."""
     notes: list[str] = []
     if result.timed_out:
         notes.append(
@@ -25,10 +25,12 @@ def observation_text(result: ShellResult, before: Usage, after: Usage, limits: L
             f"[Killed for memory: {killed} process{'es' if killed > 1 else ''}; the limit is {_mebibytes(limits.memory_bytes)}, "
             f"the peak was {_mebibytes(after.peak_memory_bytes)}.]"
         )
-    text = result.output.text
-    if notes and text and not text.endswith("\n"):
-        text += "\n"
-    return text + "".join(f"{note}\n" for note in notes)
+    return "".join(f"{note}\n" for note in notes)
+
+
+def with_notes(output: str, notes: str) -> str:
+    """The observation: output first, notes on lines of their own."""
+    return f"{output}\n{notes}" if notes and output and not output.endswith("\n") else output + notes
 
 
 def _mebibytes(count: int | None) -> str:

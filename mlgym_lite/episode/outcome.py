@@ -95,6 +95,8 @@ class Step:
     truncated: bool = False
     """A limit ended the episode."""
     resources: Mapping[str, float | int | None] = field(default_factory=dict)
+    notes: str = ""
+    """What of the observation is the engine's own words, behind the output."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,6 +86,8 @@ class ReplayPlan:
     scores: tuple[Mapping[str, float], ...]
     """Every recorded score in order."""
     seeds: tuple[int, ...]
+    knows_scores: bool
+    """Whether the recording would tell of every scoring."""
     submits_at_the_end: bool
     """The recorded run was scored without an action of its own asking for it."""
 
@@ -100,9 +102,12 @@ def plan_replay(path: Path, task: str | None, settings: RunSettings) -> ReplayPl
         scores = (*(score for step in recording.steps for score in step.scores), *recording.loose_scores)
         return ReplayPlan(
             recording=recording, task=load_task(task), settings=settings, agent="scripted", scores=scores, seeds=(),
-            submits_at_the_end=False,
+            knows_scores=bool(scores) or path.suffix == ".traj", submits_at_the_end=False,
         )  # fmt: skip
-    return _plan_run(recording, _json(run), task, settings)
+    try:
+        return _plan_run(recording, _json(run), task, settings)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ActionsError(f"{run}: cannot be read: it is not the record of a run ({error!r:.200})") from error
 
 
 def _plan_run(recording: Recording, run: Mapping[str, Any], task: str | None, settings: RunSettings) -> ReplayPlan:
@@ -111,6 +116,7 @@ def _plan_run(recording: Recording, run: Mapping[str, Any], task: str | None, se
     reference = task or (recorded["folder"] if Path(recorded["folder"]).is_dir() else recorded["name"])
     result = _json(folder / "result.json") if (folder / "result.json").is_file() else {}
     attempts = result.get("attempts") or []
+    scores = tuple(attempt["metrics"] for attempt in attempts if not attempt.get("rejected"))
     last = recording.steps[-1].action.split()
     limits = run["limits"]
     return ReplayPlan(
@@ -121,7 +127,8 @@ def _plan_run(recording: Recording, run: Mapping[str, Any], task: str | None, se
             time_limit_seconds=limits["time_limit_seconds"],
         ),
         agent=run["agent"],
-        scores=tuple(attempt["metrics"] for attempt in attempts if not attempt.get("rejected")),
+        scores=scores if result else tuple(score for step in recording.steps for score in step.scores),
+        knows_scores=bool(result),
         seeds=tuple(_json(path)["seed"] for path in sorted((folder / "grading").glob("*/grading.json"))),
         submits_at_the_end=bool(attempts) and attempts[-1]["kind"] == "submit" and "submit" not in last,
     )  # fmt: skip
@@ -158,7 +165,7 @@ def replay(plan: ReplayPlan, *, listeners: Listeners | None = None) -> Compariso
                     differences.append(_difference(step, recorded.observation))
         if episode.outcome is None and plan.submits_at_the_end:
             episode.submit()
-        scores = _pairs(plan.scores, episode.attempts)
+        scores = _pairs(plan.scores, episode.attempts, further=plan.knows_scores)
     return Comparison(
         steps=steps, compared=compared, equal=compared - len(differences), differences=tuple(differences), scores=scores
     )
@@ -168,11 +175,11 @@ def _difference(step: Step, expected: str) -> StepDifference:
     return StepDifference(step=step.number, expected=expected, got=step.observation)
 
 
-def _pairs(expected: tuple[Mapping[str, float], ...], attempts: tuple[Attempt, ...]) -> tuple[ScorePair, ...]:
-    """Pair recorded and new scores in their order."""
+def _pairs(expected: tuple[Mapping[str, float], ...], attempts: tuple[Attempt, ...], *, further: bool) -> tuple[ScorePair, ...]:
+    """Pair recorded and new scores in their order; new ones `further` than the recorded count as differences."""
     scored = [attempt for attempt in attempts if attempt.metrics is not None]
     pairs = []
-    for number in range(max(len(expected), len(scored))):
+    for number in range(max(len(expected), len(scored) if further else 0)):
         got = scored[number] if number < len(scored) else None
         pairs.append(
             ScorePair(

@@ -26,12 +26,23 @@ logger = logging.getLogger(__name__)
 
 _READ_BYTES = 64 << 10
 _CLOCK_TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
-_INTERRUPT_SECONDS = (1.0, 0.3, 0.3, 0.3)
+_INTERRUPT_SECONDS = (1.0, *(0.05,) * 20)
 """How long to wait after each interrupt; from the second on, processes are killed."""
 _KILL_SECONDS = 1.0
+_MOST_DESCRIPTORS = 253  # SCM_MAX_FD of the kernel
+_MOST_CLOSING = 8
 
-ControlHandler = Callable[[bytes, "socket.socket | None"], bool]
-"""Serves one request; true when the running command must end for it."""
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """What serving a request means for the running command."""
+
+    ends_command: bool = False
+    extra_seconds: float = 0.0
+    """Time that is not the command's own, such as grading."""
+
+
+ControlHandler = Callable[[bytes, "socket.socket | None"], Served]
 OutputHandler = Callable[[bytes], None]
 
 
@@ -70,6 +81,7 @@ class ShellRun:
         self._latest_process = _latest_process()
         self._interrupts = 0
         self._is_broken = False
+        self._closing: list[threading.Thread] = []
         self._number = ""
         self._answer: Status | None = None
         self._watched = {channels.output, channels.status, channels.control.fileno(), sandbox.ended_descriptor}
@@ -113,8 +125,8 @@ class ShellRun:
         """Wait for the next thing and deal with it; true when the shell is gone or given up."""
         channels, ended = self._channels, self._sandbox.ended_descriptor
         ready = readable(self._watched, self._deadline - time.monotonic())
-        if not ready:
-            return self._time_is_up()
+        if not ready or (time.monotonic() >= self._deadline and channels.status not in ready):
+            return self._time_is_up()  # also where output or requests come without end
         if channels.output in ready:
             self._read_output()
         if channels.control.fileno() in ready and self._serve_control():
@@ -155,25 +167,37 @@ class ShellRun:
 
     def _serve_control(self) -> bool:
         """Hand one request over; time spent on it is not the command's. True when the command must end for it."""
-        started = time.monotonic()
         try:
-            request, descriptors, _, _ = socket.recv_fds(self._channels.control, 4096, 1)
+            # All descriptors are taken: the kernel would close the others itself, and a socket can make it wait for that.
+            request, descriptors, _, _ = socket.recv_fds(self._channels.control, 4096, _MOST_DESCRIPTORS)
         except BlockingIOError:
             return False
-        if not request:
+        if not request and not descriptors:
             self._watched.discard(self._channels.control.fileno())
             return False
-        reply = _as_socket(descriptors[0]) if descriptors else None
-        ends = False
+        received = [_as_socket(descriptor) for descriptor in descriptors]
+        reply = received[0] if received and received[0].family == socket.AF_UNIX else None
+        served = Served()
         try:
-            ends = self._on_control(request, reply)
+            served = self._on_control(request, reply)
         finally:
-            if ends and reply is not None:
-                self._channels.keep_until_closed(reply)
-            elif reply is not None:
-                _close_aside(reply.close)
-            self._deadline += time.monotonic() - started
-        return ends
+            if served.ends_command and reply is not None:
+                self._channels.keep_until_closed(received.pop(0))
+            self._close_aside(received)
+        self._deadline += served.extra_seconds
+        return served.ends_command
+
+    def _close_aside(self, received: list[socket.socket]) -> None:
+        """Close what came with a request on a thread of its own: a socket can be made to hold up whoever closes it.
+
+        While too many are held up, no more requests are taken; what they hold goes with the sandbox.
+        """
+        if received:
+            closing = threading.Thread(target=_close_all, args=(received,), name="mlgym-lite-closing", daemon=True)
+            closing.start()
+            self._closing = [thread for thread in (*self._closing, closing) if thread.is_alive()]
+        if len(self._closing) >= _MOST_CLOSING:
+            self._watched.discard(self._channels.control.fileno())
 
     def _time_is_up(self) -> bool:
         if self._interrupts == len(_INTERRUPT_SECONDS):
@@ -187,17 +211,17 @@ class ShellRun:
     def _signal_command(self, *, kill: bool) -> None:
         """Interrupt or kill what this command started, and interrupt the shell itself, so that its loops end too.
 
-        bash takes no interrupt while it waits for a program; so the program's end is waited for first, and the interrupt then
-        meets bash on its way to the next.
+        bash gives up when it is interrupted while it waits for a program that then dies of an interrupt too; so the shell
+        comes first. A program that does not die of it is killed, and bash must then be met on its way to the next program;
+        so what the shell waits for comes last but one, and the shell last.
         """
         processes = self._sandbox.process_ids()
-        for number in self._of_this_command(processes[1:]):
-            if kill:
+        shell_process, own = processes[:1], self._of_this_command(processes[1:])
+        if kill:
+            for number in reversed(own):
                 _kill(number)
-            else:
-                _send_signal(number, signal.SIGINT)
-        for shell_process in processes[:1]:
-            _send_signal(shell_process, signal.SIGINT)
+        for number in (*shell_process, *(own if not kill else ())):
+            _send_signal(number, signal.SIGINT)
 
     def _kill_what_is_left(self) -> None:
         """Kill what ignored the interrupt in the background, and wait until it writes no more."""
@@ -251,20 +275,17 @@ def _process_origin(process_id: int) -> _Origin:
     return _Origin(parent=int(fields[1]), started=int(fields[19]) * _CLOCK_TICK_SECONDS)
 
 
-def _as_socket(descriptor: int) -> socket.socket | None:
-    """A received descriptor as a unix socket that never blocks; anything else the agent sent is closed."""
+def _as_socket(descriptor: int) -> socket.socket:
+    """A received descriptor as a socket that never blocks; what is no socket becomes a closed one of no family."""
     try:
         received = socket.socket(fileno=descriptor)
     except OSError:
-        _close_aside(lambda: os.close(descriptor))
-        return None
-    if received.family != socket.AF_UNIX:
-        _close_aside(received.close)
-        return None
+        os.close(descriptor)
+        return socket.socket(socket.AF_INET)
     received.setblocking(False)
     return received
 
 
-def _close_aside(close: Callable[[], None]) -> None:
-    """Close what an agent sent on a thread of its own: a socket can be made to hold up whoever closes it."""
-    threading.Thread(target=close, name="mlgym-lite-closing", daemon=True).start()
+def _close_all(received: list[socket.socket]) -> None:
+    for one in received:
+        one.close()

@@ -76,6 +76,13 @@ def open_to_all(folder: Path) -> None:
                 path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
+def _reason(error: OSError) -> str:
+    """What went wrong, once; shutil.Error lists (source, target, reason) for every file."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        return str(error.args[0][0][-1])
+    return error.strerror or str(error)
+
+
 def _digest(folders: tuple[Path, ...], salt: str) -> str:
     total = hashlib.sha256(salt.encode("utf-8"))
     for folder in folders:
@@ -103,7 +110,7 @@ def _kept(folder: Path, make: Callable[[Path], None]) -> Path:
             shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
         raise OutputError(
-            f"{folder}: cannot be made in the cache: {error.strerror or error}. Make room or rights there, or name another "
+            f"{folder}: cannot be made in the cache: {_reason(error)}. Make room or rights there, or name another "
             "folder with MLGYM_LITE_CACHE"
         ) from error
     return folder

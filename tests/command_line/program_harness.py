@@ -95,6 +95,14 @@ class Terminal:
             assert left > 0 and self._read(left), f"waited in vain for {text!r}; on the screen: {self.shown!r}"
         self.before, _, self.shown = self.shown.partition(text)
 
+    def shows(self, text: str, *, seconds: float) -> bool:
+        """Whether a text comes on the screen within a time; it stays there to be waited for."""
+        deadline = time.monotonic() + seconds
+        while text not in self.shown and (left := deadline - time.monotonic()) > 0:
+            if not self._read(left):
+                break
+        return text in self.shown
+
     def _read(self, seconds: float) -> bool:
         if not select.select([self._screen], [], [], seconds)[0]:
             return False

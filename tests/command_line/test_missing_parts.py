@@ -93,9 +93,6 @@ def test_without_user_namespaces_the_reason_is_told(
     assert "does not allow non-privileged user namespaces" in ended.err
 
 
-@pytest.mark.xfail(
-    strict=True, reason="told as a sandbox that failed in use (12), without what to do, and a run directory is left"
-)
 def test_without_user_namespaces_nothing_starts(
     mlgym: Program, make_task: Make, working_folder: Path, without_namespaces: str
 ) -> None:
@@ -143,7 +140,6 @@ def test_a_cache_without_room_is_told(mlgym: Program, make_task: Make, small_dis
 
 
 @pytest.mark.kernel
-@pytest.mark.xfail(strict=True, reason="the text of shutil.Error, a list with every file twice, is shown")
 def test_a_cache_without_room_is_told_in_a_sentence(mlgym: Program, make_task: Make, small_disk: Path) -> None:
     """The reason for a cache that is full is told once."""
     (small_disk / "cache").mkdir()
