@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from mlgym_lite.agents.protocol import Agent
-from mlgym_lite.cli.printing import Progress, harmless
+from mlgym_lite.cli.printing import Progress, harmless, number
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.runner import Listeners
 
@@ -60,12 +60,11 @@ def human(listeners: Listeners, cache: Path) -> tuple[Agent, Listeners]:
         sys.stdout.flush()
 
     def after_step(episode: Episode, step: Step) -> None:
-        if step.notes:
-            show(step.notes)
+        output = step.observation.removesuffix(step.notes)
+        if step.notes or (output and not output.endswith("\n")):
+            show(step.notes if output.endswith("\n") or not output else f"\n{step.notes}")
         left = f"{episode.budget.steps_left} steps left"
-        state["prompt"] = (
-            f"[{left}, best {episode.best if episode.best is not None else '—'}] {harmless(step.working_directory)} $ "
-        )
+        state["prompt"] = f"[{left}, best {number(episode.best)}] {harmless(step.working_directory)} $ "
 
     agent = HumanAgent(history=cache / "shell-history", show=show, is_complete=_is_complete, prompt=lambda: state["prompt"])
     return agent, replace(listeners, on_output=show_output, on_action=None, on_step=after_step)

@@ -57,4 +57,4 @@ def command(tasks: tuple[str, ...], every: bool, variant: str, file_only: bool, 
     if failed or problems:
         lines = [f"{result.task}: {result.name}: {result.detail}" for result in failed] + problems
         raise CheckError(f"{len(lines)} of {len(results) + len(problems)} checks failed:\n  " + "\n  ".join(lines))
-    click.echo(f"{len(results)} checks passed", err=True)
+    click.echo(f"{len(loaded)} tasks are sound" if file_only else f"{len(results)} checks passed", err=True)

@@ -60,6 +60,8 @@ def run_settings(options: dict[str, Any]) -> Any:
     """RunSettings from the options of `episode_options`, which are taken out of `options`."""
     from mlgym_lite.config.run_settings import RunSettings
 
+    if options["output"] is not None and not options["output"].name:
+        raise click.BadParameter("expected a path of a directory that does not exist yet", param_hint="--output")
     return RunSettings(
         variant=options.pop("variant"),
         profile=options.pop("profile"),

@@ -104,6 +104,12 @@ class Progress:
         )
 
 
+def _compared(improvement: float) -> str:
+    if improvement == 0:
+        return "equal to it"
+    return f"{'better' if improvement > 0 else 'worse'} by {abs(improvement):.6g}"
+
+
 def print_outcome(outcome: Outcome) -> None:
     """The end of an episode, for a person."""
     result = outcome.result
@@ -114,7 +120,7 @@ def print_outcome(outcome: Outcome) -> None:
     else:
         baseline = result["baseline"]["metrics"].get(score["metric"])
         better = result["improvement"]
-        change = "" if better is None else f", {'better' if better > 0 else 'not better'} by {abs(better):.6g}"
+        change = "" if better is None else f", {_compared(better)}"
         lines.append(f"{score['metric']} = {number(score['value'])} ({score['direction']}; baseline {number(baseline)}{change})")
         others = {name: value for name, value in score["metrics"].items() if name != score["metric"]}
         if others:

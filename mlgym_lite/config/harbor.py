@@ -47,7 +47,7 @@ _GpuTypes = Annotated[Any, BeforeValidator(Refusal("ask for a number of GPUs"))]
 
 def _no_network(value: Any) -> Any:
     if value not in (None, "no-network"):
-        raise ValueError(f"not supported: {_NO_NETWORK}, not {value!r}")
+        raise ValueError(f"not supported: {_NO_NETWORK}")
     return value
 
 

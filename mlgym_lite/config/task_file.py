@@ -96,15 +96,17 @@ def load_task(reference: str | Path) -> Task:
 
 def _find(reference: str | Path) -> Path:
     path = Path(reference)
-    if path.is_dir():
+    if path.is_dir() and str(reference):
         path = path / "task.toml"
     elif not path.exists() and isinstance(reference, str) and reference in shipped_task_names():
         path = tasks_folder() / reference / "task.toml"
     if not path.exists():
+        if Path(reference).is_dir():
+            raise TaskError(f"{reference}: holds no task.toml", _dockerfile_only(path.parent))
         known = ", ".join(shipped_task_names()) or "none"
         hint = _dockerfile_only(path.parent)
         raise TaskError(
-            f"{reference}: no such task. Expected a task.toml, a folder that holds one, or a shipped task ({known})",
+            f"{reference or repr('')}: no such task. Expected a task.toml, a folder that holds one, or a shipped task ({known})",
             hint,
         )
     return path.resolve()

@@ -98,7 +98,7 @@ def _expected(details: ErrorDetails) -> str:
     if kind == "value_error":
         return str(context["error"])
     if kind in {"greater_than_equal", "greater_than"}:
-        return f"expected at least {context['ge']}" if "ge" in context else f"expected more than {context['gt']}"
+        return f"expected at least {context['ge']:g}" if "ge" in context else f"expected more than {context['gt']:g}"
     if kind == "string_pattern_mismatch":
         return f"expected a text that matches {context['pattern']}"
     return f"is not what is expected here ({kind.replace('_', ' ')})"

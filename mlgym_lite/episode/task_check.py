@@ -7,6 +7,7 @@ submits. It has gained when it is scored better than the baseline by more than t
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.outcome import Outcome
 from mlgym_lite.episode.runner import run_episode
-from mlgym_lite.errors import GraderError, MLGymLiteError
+from mlgym_lite.errors import GraderError, IsolationError, MLGymLiteError
 from mlgym_lite.isolation.limits import cpu_count
 
 _EMPTY = "find /workspace -mindepth 1 -delete"
@@ -40,12 +41,15 @@ class CheckResult:
 
 def check_task(task: Task, settings: RunSettings, cache: Path, on_result: Callable[[CheckResult], None]) -> list[CheckResult]:
     """Check one task, telling each result as it comes."""
-    with tempfile.TemporaryDirectory(prefix="mlgym-lite-check-") as folder:
-        checker = _Checker(task, settings, cache, Path(folder))
-        results = []
-        for result in checker.results():
+    folder = Path(tempfile.mkdtemp(prefix="mlgym-lite-check-"))
+    results: list[CheckResult] = []
+    try:
+        for result in _Checker(task, settings, cache, folder).results():
             on_result(result)
             results.append(result)
+    finally:
+        if all(result.passed for result in results):  # what failed can be looked into
+            shutil.rmtree(folder, ignore_errors=True)
     return results
 
 
@@ -76,6 +80,8 @@ class _Checker:
     def _baseline(self) -> CheckResult:
         try:
             outcome = self._run(BaselineAgent(self._task, os.environ), "baseline")
+        except IsolationError:
+            raise
         except MLGymLiteError as error:
             return self._result("baseline", passed=False, score=None, detail=str(error))
         score = outcome.score

@@ -173,7 +173,7 @@ class VersionOneGroup:
         """Remove the group; its processes are gone."""
         self._counters.close()
         for folder in self._folders.values():
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # what is busy a moment longer, the keeper removes
                 folder.rmdir()
 
 
@@ -255,5 +255,5 @@ class VersionTwoGroup:
     def close(self) -> None:
         """Remove the group; its processes are gone."""
         self._counters.close()
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # what is busy a moment longer, the keeper removes
             self._folder.rmdir()

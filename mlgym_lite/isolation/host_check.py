@@ -13,7 +13,7 @@ from pathlib import Path
 from mlgym_lite.errors import MLGymLiteError
 from mlgym_lite.isolation.bubblewrap import BubblewrapMechanism, find_bubblewrap
 from mlgym_lite.isolation.limits import choose_limits, refusals
-from mlgym_lite.isolation.protocol import Limits, SandboxRequest
+from mlgym_lite.isolation.mechanisms import try_command, try_mechanism
 from mlgym_lite.isolation.seccomp import filter_program
 from mlgym_lite.isolation.virtual_environments import bare_environment, find_interpreter
 from mlgym_lite.processes import run_program
@@ -36,9 +36,9 @@ def check_host(cache: Path) -> list[Finding]:
     """Look at everything an episode needs."""
     return [
         _finding("kernel", lambda: f"Linux {platform.release()} on {platform.machine()}"),
-        _finding("bubblewrap", lambda: run_program([find_bubblewrap(), "--version"], timeout_seconds=30).output.strip()),
-        _finding("sandbox", try_sandbox),
-        _finding("python in the sandbox", try_interpreter),
+        _finding("bubblewrap", _version),
+        _finding("sandbox", lambda: _needing_bubblewrap(try_sandbox)),
+        _finding("python in the sandbox", lambda: _needing_bubblewrap(try_interpreter)),
         _finding("system call filter", _filter, needed=False),
         _finding("limits", _limits, needed=False),
         _finding("cache folder", lambda: _writable(cache)),
@@ -53,40 +53,34 @@ def _finding(name: str, look: Callable[[], str], *, needed: bool = True) -> Find
         return Finding(name=name, works=False, needed=needed, detail=str(error))
 
 
+def _version() -> str:
+    result = run_program([find_bubblewrap(), "--version"], timeout_seconds=30)
+    if result.status != 0:
+        raise MLGymLiteError(f"`bwrap --version` ended with exit status {result.status}: {result.output.strip()}")
+    return result.output.strip()
+
+
+def _needing_bubblewrap(look: Callable[[], str]) -> str:
+    if shutil.which("bwrap") is None:
+        raise MLGymLiteError("not tried: there is no bubblewrap")
+    return look()
+
+
 def try_sandbox() -> str:
-    """Put up a sandbox and run `true` in it; raises SandboxError or IsolationError with what to do."""
-    _run_inside(("/bin/true",))
+    """Put up a sandbox and run `true` in it; raises IsolationError with what to do."""
+    try_mechanism(BubblewrapMechanism(find_bubblewrap()))
     return "a sandbox starts" + (" as an ordinary user, dropped to from root" if os.geteuid() == 0 else "")
 
 
 def try_interpreter() -> str:
     """Run this interpreter in a sandbox."""
-    program = find_interpreter().program
-    _run_inside((str(program), "-I", "-c", "import json"))
-    return f"{program} runs"
-
-
-def _run_inside(command: tuple[str, ...]) -> None:
-    mechanism = BubblewrapMechanism(find_bubblewrap())
-    identity = mechanism.identity()
-    with tempfile.TemporaryFile() as log, open(os.devnull, "rb") as nothing:
-        request = SandboxRequest(
-            command=command, mounts=bare_environment(find_interpreter()).mounts(), environment={"PATH": "/usr/bin:/bin"},
-            working_directory="/tmp", limits=Limits(), standard_input=nothing.fileno(), standard_output=log.fileno(),
-            standard_error=log.fileno(),
-        )  # fmt: skip
-        try:
-            sandbox = mechanism.start(request, identity)
-            try:
-                status = sandbox.exit_status()
-            finally:
-                sandbox.close()
-        finally:
-            identity.close()
-        if status != 0:
-            log.seek(0)
-            text = log.read().decode("utf-8", "replace").strip()
-            raise MLGymLiteError(f"{' '.join(command)} ended with exit status {status} in a sandbox: {text}")
+    interpreter = find_interpreter()
+    command = (str(interpreter.program), "-I", "-c", "import json")
+    mounts = bare_environment(interpreter).mounts()
+    ended = try_command(BubblewrapMechanism(find_bubblewrap()), command, mounts)
+    if ended.status != 0:
+        raise MLGymLiteError(f"{' '.join(command)} ended with exit status {ended.status} in a sandbox: {ended.output}")
+    return f"{interpreter.program} runs"
 
 
 def _filter() -> str:
@@ -107,9 +101,13 @@ def _limits() -> str:
 
 
 def _writable(cache: Path) -> str:
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=cache):
-        pass
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise MLGymLiteError(f"{cache}: cannot be written: {reason}. Name another folder with MLGYM_LITE_CACHE") from error
     free = shutil.disk_usage(cache).free
     if free < _LEAST_FREE_BYTES:
         raise MLGymLiteError(f"{cache}: only {free >> 20} MiB are free; set MLGYM_LITE_CACHE to a folder with more room")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 
 from mlgym_lite.errors import IsolationError, SandboxError
 from mlgym_lite.isolation.bubblewrap import BubblewrapMechanism, find_bubblewrap
-from mlgym_lite.isolation.protocol import Limits, Mechanism, SandboxRequest
+from mlgym_lite.isolation.protocol import Limits, Mechanism, Mount, SandboxRequest
+from mlgym_lite.processes import ProgramResult
 
 
 def choose_mechanism(choice: str) -> Mechanism:
@@ -26,19 +28,8 @@ def _bubblewrap(program: str, process_id: int) -> Mechanism:
 
 def try_mechanism(mechanism: Mechanism) -> None:
     """Run `true` in a sandbox; raises IsolationError with what to do where none can be put up."""
-    identity = mechanism.identity()
-    log = os.memfd_create("mlgym-lite-try")
-    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    request = SandboxRequest(
-        command=("/bin/true",), mounts=(), environment={}, working_directory="/tmp", limits=Limits(), standard_input=nothing,
-        standard_output=log, standard_error=log,
-    )  # fmt: skip
     try:
-        sandbox = mechanism.start(request, identity)
-        try:
-            sandbox.exit_status()
-        finally:
-            sandbox.close()
+        try_command(mechanism, ("/bin/true",))
     except SandboxError as error:
         raise IsolationError(
             f"{error}\n  This host puts up no sandbox. Where user namespaces are off, an administrator can switch them on: an "
@@ -46,7 +37,22 @@ def try_mechanism(mechanism: Mechanism) -> None:
             "user.max_user_namespaces above 0 (RHEL), kernel.unprivileged_userns_clone=1 (older Debian).\n"
             "  `mlgym-lite doctor` tries each part and says what is missing."
         ) from error
-    finally:
-        os.close(log)
-        os.close(nothing)
-        identity.close()
+
+
+def try_command(mechanism: Mechanism, command: tuple[str, ...], mounts: tuple[Mount, ...] = ()) -> ProgramResult:
+    """Run a command in a sandbox of its own; raises SandboxError where none can be put up."""
+    with contextlib.ExitStack() as stack:
+        log = os.memfd_create("mlgym-lite-try")
+        stack.callback(os.close, log)
+        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        stack.callback(os.close, nothing)
+        identity = mechanism.identity()
+        stack.callback(identity.close)
+        request = SandboxRequest(
+            command=command, mounts=mounts, environment={"PATH": os.defpath}, working_directory="/tmp", limits=Limits(),
+            standard_input=nothing, standard_output=log, standard_error=log,
+        )  # fmt: skip
+        sandbox = mechanism.start(request, identity)
+        stack.callback(sandbox.close)
+        status = sandbox.exit_status()
+        return ProgramResult(status=status, output=os.pread(log, 2000, 0).decode("utf-8", "replace").strip())

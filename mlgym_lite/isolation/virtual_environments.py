@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import platform
+import shlex
 import shutil
 import sys
 import tempfile
@@ -85,7 +86,9 @@ def find_interpreter(python: Path | None = None) -> Interpreter:
     try:
         result = run_program([command, "-I", "-c", _PROBE], timeout_seconds=60)
         prefix, base_prefix, program, version, *packages = json.loads(result.output)
-    except (OSError, ValueError, TimeoutError) as error:
+    except ValueError as error:
+        raise EnvironmentBuildError(f"{command}: is not a Python interpreter that runs here (it gave no answer)") from error
+    except (OSError, TimeoutError) as error:
         raise EnvironmentBuildError(f"{command}: is not a Python interpreter that runs here ({error})") from error
     if tuple(int(part) for part in version.split(".")) < (3, 10):
         raise EnvironmentBuildError(f"{command}: is Python {version}; expected 3.10 or newer")
@@ -193,13 +196,21 @@ def _build_aside(aside: Path, request: BuildRequest) -> None:
         if result.status != 0:
             raise EnvironmentBuildError(
                 f"the environment of {request.requirements} could not be built:\n{result.output.strip()}\n"
-                "Without a package index here, build it on a machine that has one and share the cache folder:\n"
-                f"  mlgym-lite prepare {request.task_name}\n"
-                "(MLGYM_LITE_CACHE names the folder; uv's own settings, such as UV_FIND_LINKS and UV_INDEX_URL, are "
-                "honoured; --python PATH uses an environment you already have)"
+                + _advice(result, request)
             )
     _redirect_scripts(aside)
     (aside / "complete").write_text(request.requirements.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def _advice(result: ProgramResult, request: BuildRequest) -> str:
+    if "No space left" in result.output:
+        return "Make room, or name another folder with MLGYM_LITE_CACHE (uv's own cache: UV_CACHE_DIR)."
+    return (
+        "Without a package index here, build it on a machine that has one and share the cache folder:\n"
+        f"  mlgym-lite prepare {shlex.quote(request.task_name)}\n"
+        "(MLGYM_LITE_CACHE names the folder; uv's own settings, such as UV_FIND_LINKS and UV_INDEX_URL, are "
+        "honoured; --python PATH uses an environment you already have)"
+    )
 
 
 def _run_uv(step: list[str | Path], request: BuildRequest) -> ProgramResult:
@@ -215,9 +226,9 @@ def _run_uv(step: list[str | Path], request: BuildRequest) -> ProgramResult:
             f"the environment of {request.requirements} was not built within {request.timeout_seconds:g} s "
             "([environment].build_timeout_sec)"
         ) from error
-    for line in result.output.splitlines() if request.on_progress else ():
-        assert request.on_progress is not None
-        request.on_progress(line)
+    if request.on_progress and result.status == 0:  # else the error tells it
+        for line in result.output.splitlines():
+            request.on_progress(line)
     return result
 
 

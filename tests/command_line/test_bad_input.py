@@ -101,7 +101,7 @@ def test_a_task_file_of_another_encoding_is_told(mlgym: Program, make_task: Make
 def test_a_folder_without_a_task_is_told(mlgym: Program, tmp_path: Path) -> None:
     """A folder without task.toml is told as no task."""
     (tmp_path / "empty").mkdir()
-    mlgym("run", tmp_path / "empty", "--agent", "baseline").told_one_error(3, "no such task")
+    mlgym("run", tmp_path / "empty", "--agent", "baseline").told_one_error(3, "holds no task.toml")
 
 
 @pytest.mark.parametrize("key", ["A", "Environment"])
