@@ -1,7 +1,7 @@
 """The system call filter of a sandbox, as the program bubblewrap loads (classic BPF, seccomp(2)).
 
 The filter closes what namespaces do not: kernel keyrings, ptrace, bpf, perf, userfaultfd, io_uring, nested namespaces,
-mounts, terminal injection, and socket families beyond unix, IP and netlink. Calls that programs probe for and can do
+mounts, terminal injection, file leases, and socket families beyond unix, IP and netlink. Calls that programs probe for and can do
 without answer ENOSYS; the others EPERM. A foreign architecture kills, and the x32 calls of x86-64 answer ENOSYS.
 Numbers are those of Linux's asm/unistd_64.h and asm-generic/unistd.h.
 """
@@ -19,6 +19,7 @@ _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
 _X32_BIT = 0x40000000
 _NAMESPACE_FLAGS = 0x7E020000  # every CLONE_NEW*
 _TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
+_FILE_LEASES = (1024,)  # F_SETLEASE, with which a reader of a shared file holds up who opens it
 _SOCKET_FAMILIES = (1, 2, 10, 16)  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK
 
 
@@ -29,12 +30,13 @@ class _Machine:
     absent: dict[str, int]
     clone: int
     ioctl: int
+    fcntl: int
     socket: int
 
 
 # fmt: off
 _X86_64 = _Machine(
-    audit_value=0xC000003E, clone=56, ioctl=16, socket=41,
+    audit_value=0xC000003E, clone=56, ioctl=16, fcntl=72, socket=41,
     refused={
         "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312, "pidfd_getfd": 438,
         "keyctl": 250, "add_key": 248, "request_key": 249, "bpf": 321, "perf_event_open": 298, "userfaultfd": 323,
@@ -52,7 +54,7 @@ _X86_64 = _Machine(
     },
 )
 _AARCH64 = _Machine(
-    audit_value=0xC00000B7, clone=220, ioctl=29, socket=198,
+    audit_value=0xC00000B7, clone=220, ioctl=29, fcntl=25, socket=198,
     refused={
         "ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272, "pidfd_getfd": 438,
         "keyctl": 219, "add_key": 217, "request_key": 218, "bpf": 280, "perf_event_open": 241, "userfaultfd": 282,
@@ -105,7 +107,14 @@ def _program(machine: _Machine) -> list[bytes]:
         program += [_instruction(_JUMP_EQUAL, number, if_false=1), _fail(errno.EPERM)]
     for number in machine.absent.values():
         program += [_instruction(_JUMP_EQUAL, number, if_false=1), _fail(errno.ENOSYS)]
-    return [*program, *_clone(machine), *_ioctl(machine), *_socket(machine), _instruction(_RETURN, _ALLOW)]
+    return [
+        *program,
+        *_clone(machine),
+        *_without_requests(machine.ioctl, _TERMINAL_INJECTION),
+        *_without_requests(machine.fcntl, _FILE_LEASES),
+        *_socket(machine),
+        _instruction(_RETURN, _ALLOW),
+    ]
 
 
 def _clone(machine: _Machine) -> list[bytes]:
@@ -118,12 +127,13 @@ def _clone(machine: _Machine) -> list[bytes]:
     return [_instruction(_JUMP_EQUAL, machine.clone, if_false=len(body)), *body]
 
 
-def _ioctl(machine: _Machine) -> list[bytes]:
+def _without_requests(number: int, requests: tuple[int, ...]) -> list[bytes]:
+    """Refuse a call where its second argument is one of the requests."""
     body = [_argument(1)]
-    for request in _TERMINAL_INJECTION:
+    for request in requests:
         body += [_instruction(_JUMP_EQUAL, request, if_false=1), _fail(errno.EPERM)]
     body.append(_instruction(_RETURN, _ALLOW))
-    return [_instruction(_JUMP_EQUAL, machine.ioctl, if_false=len(body)), *body]
+    return [_instruction(_JUMP_EQUAL, number, if_false=len(body)), *body]
 
 
 def _socket(machine: _Machine) -> list[bytes]:

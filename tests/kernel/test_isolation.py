@@ -319,6 +319,20 @@ for request in (0x5412, 0x541C, 0x5412 | 1 << 32, 0x541C | 1 << 32):
     assert run_python(episode, program) == "-1 EPERM\n" * 4
 
 
+def test_file_leases_are_refused(episode: Episode) -> None:
+    """A lease, with which a reader of a file could hold up whoever opens it, is refused; ordinary locks are not."""
+    program = """\
+import errno, fcntl
+file = open("answer.txt")
+fcntl.flock(file, fcntl.LOCK_SH)
+try:
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+except OSError as error:
+    print(errno.errorcode[error.errno])
+"""
+    assert run_python(episode, program) == "EPERM\n"
+
+
 def test_no_capabilities(episode: Episode) -> None:
     """The agent holds no capability, can gain none, and makes no device node."""
     step = episode.step(
