@@ -175,7 +175,7 @@ class ShellRun:
         if not request and not descriptors:
             self._watched.discard(self._channels.control.fileno())
             return False
-        received = [_as_socket(descriptor) for descriptor in descriptors]
+        received = [one for one in map(_as_socket, descriptors) if one is not None]
         reply = received[0] if received and received[0].family == socket.AF_UNIX else None
         served = Served()
         try:
@@ -275,13 +275,13 @@ def _process_origin(process_id: int) -> _Origin:
     return _Origin(parent=int(fields[1]), started=int(fields[19]) * _CLOCK_TICK_SECONDS)
 
 
-def _as_socket(descriptor: int) -> socket.socket:
-    """A received descriptor as a socket that never blocks; what is no socket becomes a closed one of no family."""
+def _as_socket(descriptor: int) -> socket.socket | None:
+    """A received descriptor as a socket that never blocks; what is no socket is closed."""
     try:
         received = socket.socket(fileno=descriptor)
     except OSError:
         os.close(descriptor)
-        return socket.socket(socket.AF_INET)
+        return None
     received.setblocking(False)
     return received
 

@@ -1,6 +1,7 @@
 """Control groups version 2, for real: a user-mode Linux kernel runs an episode on this machine's own files.
 
-The kernel is a program of its own (Debian's package user-mode-linux), needs no rights, and mounts a fresh version 2 hierarchy.
+The kernel is a program of its own (Debian's package user-mode-linux), needs no rights, and mounts a fresh version 2 hierarchy,
+of which the user who runs the tests gets a part of their own.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,11 +24,15 @@ INIT = """\
 if [ "$$" = 1 ]; then
   mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /dev/shm
   mount -t cgroup2 none /sys/fs/cgroup; echo "+memory +pids +cpu" > /sys/fs/cgroup/cgroup.subtree_control
-  sh -c "$(tr ' ' '\\n' < /proc/cmdline | sed -n 's/^ucmd=//p' | base64 -d)"
+  (sh -c "$(tr ' ' '\\n' < /proc/cmdline | sed -n 's/^ucmd=//p' | base64 -d)")
   echo o > /proc/sysrq-trigger; read never < /dev/zero
 fi
 exec linux.uml mem=1024M root=/dev/root rootfstype=hostfs rootflags=/ rw init="$0" ucmd="$1" con=null con0=fd:0,fd:1 quiet
 """
+
+DELEGATE = """\
+mkdir /sys/fs/cgroup/user; chown -R {user} /sys/fs/cgroup/user; echo $$ > /sys/fs/cgroup/user/cgroup.procs
+chown {user} /sys/fs/cgroup/cgroup.procs; exec setpriv --reuid {user} --regid {group} --clear-groups"""
 
 EPISODE = """\
 import json, os, sys
@@ -57,8 +63,9 @@ def test_version_two_groups_limit_memory_and_leave_nothing(make_task: Callable[.
     init.chmod(0o755)
     program.write_text(EPISODE, encoding="utf-8")
     variables = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "MLGYM_LITE_CACHE": str(tmp_path / "cache")}
-    settings = " ".join(f"{name}='{value}'" for name, value in variables.items())
-    command = f"{settings} {sys.executable} {program} {task} {tmp_path / 'run'}"
+    settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    words = shlex.join([sys.executable, str(program), str(task), str(tmp_path / "run")])
+    command = f"{DELEGATE.format(user=os.getuid(), group=os.getgid())} env {settings} {words}"
     arguments = [str(init), base64.b64encode(command.encode()).decode()]
     subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, timeout=150, check=False)
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
