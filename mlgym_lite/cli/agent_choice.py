@@ -48,12 +48,21 @@ def human(listeners: Listeners, cache: Path) -> tuple[Agent, Listeners]:
     from mlgym_lite.episode.engine import Episode
     from mlgym_lite.episode.outcome import Step
 
-    state = {"prompt": "$ "}
+    state = {"prompt": "/workspace $ "}
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def show(text: str) -> None:
         sys.stdout.write(harmless(text) if text.endswith("\n") else harmless(text) + "\n")
         sys.stdout.flush()
+
+    def start(episode: Episode) -> None:
+        if listeners.on_start:
+            listeners.on_start(episode)
+        show(
+            "Tools: open goto scroll_up scroll_down create edit insert search_dir search_file find_file validate submit.\n"
+            f"{episode.budget.max_steps} steps, {episode.budget.validations} validations. Ctrl-C interrupts a command, Ctrl-D "
+            "gives up. There is no terminal inside: editors and pagers do not work."
+        )
 
     def show_output(piece: bytes) -> None:
         sys.stdout.write(harmless(decoder.decode(piece)))
@@ -67,7 +76,7 @@ def human(listeners: Listeners, cache: Path) -> tuple[Agent, Listeners]:
         state["prompt"] = f"[{left}, best {number(episode.best)}] {harmless(step.working_directory)} $ "
 
     agent = HumanAgent(history=cache / "shell-history", show=show, is_complete=_is_complete, prompt=lambda: state["prompt"])
-    return agent, replace(listeners, on_output=show_output, on_action=None, on_step=after_step)
+    return agent, replace(listeners, on_start=start, on_output=show_output, on_action=None, on_step=after_step)
 
 
 def _is_complete(text: str) -> bool:

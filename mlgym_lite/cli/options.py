@@ -19,7 +19,7 @@ variant = click.option(
 )  # fmt: skip
 data = click.option("--data", type=PATH, help="Folder of prepared data (default: MLGYM_LITE_DATA, then the user's cache).")
 json_output = click.option("--json", "as_json", is_flag=True, help="Print one JSON value on stdout and nothing else.")
-quiet = click.option("--quiet", "-q", is_flag=True, help="No progress.")
+quiet = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors, and the JSON of --json.")
 
 
 class Seconds(click.FloatRange):

@@ -29,6 +29,7 @@ def command(
     from mlgym_lite.config.places import places
     from mlgym_lite.config.task_file import load_task
     from mlgym_lite.episode.preparation import prepare_task
+    from mlgym_lite.errors import DataError
     from mlgym_lite.shipped_files import shipped_task_names
 
     names = tuple(shipped_task_names()) if every else tasks
@@ -40,10 +41,18 @@ def command(
     loaded = [load_task(name) for name in names]
     if source is not None and (loaded[0].data is None or loaded[0].data.source is None):
         raise click.UsageError(f"{names[0]} needs no --source")
+    problems: dict[str, DataError] = {}
     for task in loaded:
-        prepare_task(
-            task, where, os.environ, source=source, with_data=not environments_only,
-            on_progress=lambda text: click.echo(harmless(text), err=True),
-        )  # fmt: skip
+        try:
+            prepare_task(
+                task, where, os.environ, source=source, with_data=not environments_only,
+                on_progress=lambda text: click.echo(harmless(text), err=True),
+            )  # fmt: skip
+        except DataError as error:  # its environments are built by then; the other tasks are not held up
+            problems[task.name] = error
     if as_json:
-        print_json({"prepared": list(names), "cache": str(where.cache), "data": str(where.data)})
+        print_json(
+            {"prepared": [name for name in names if name not in problems], "cache": str(where.cache), "data": str(where.data)}
+        )
+    if problems:
+        raise DataError("\n".join(str(error) for error in problems.values()))

@@ -47,4 +47,6 @@ def command(recording: Path, task: str | None, as_json: bool, quiet: bool, **opt
     summary = f"{comparison.steps} steps, {comparison.compared} compared, {comparison.equal} equal"
     if not comparison.agrees:
         raise ReplayDifference(f"the replay differs from its recording ({summary})")
-    click.echo(f"the replay agrees with its recording ({summary})", err=True)
+    agrees = comparison.compared or comparison.scores
+    words = "the replay agrees with its recording" if agrees else "nothing to compare: the file holds actions only"
+    click.echo(f"{words} ({summary})", err=True)

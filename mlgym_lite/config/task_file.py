@@ -6,6 +6,7 @@ one TaskError, a line each. What comes back is complete: no other module reads t
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 import re
@@ -104,12 +105,17 @@ def _find(reference: str | Path) -> Path:
         if Path(reference).is_dir():
             raise TaskError(f"{reference}: holds no task.toml", _dockerfile_only(path.parent))
         known = ", ".join(shipped_task_names()) or "none"
-        hint = _dockerfile_only(path.parent)
+        hint = _dockerfile_only(path.parent) or _nearest_shipped(Path(reference).name)
         raise TaskError(
             f"{reference or repr('')}: no such task. Expected a task.toml, a folder that holds one, or a shipped task ({known})",
             hint,
         )
     return path.resolve()
+
+
+def _nearest_shipped(name: str) -> tuple[str, ...]:
+    close = difflib.get_close_matches(name.lower().replace("-", "_"), shipped_task_names(), n=1)
+    return (f"did you mean {close[0]!r}, which is shipped?",) if close else ()
 
 
 def _dockerfile_only(folder: Path) -> tuple[str, ...]:

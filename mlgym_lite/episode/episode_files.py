@@ -11,6 +11,8 @@ from mlgym_lite.episode.outcome import Snapshot
 from mlgym_lite.episode.workspace import copy_tree
 from mlgym_lite.isolation.virtual_environments import BaseEnvironment, make_layer
 
+_LEFT_BY_INSTALLERS = frozenset({"__pycache__"})
+
 
 class EpisodeFiles:
     """What the agent can write, below the run directory; `owner` is the sandbox's user where the engine is root."""
@@ -32,7 +34,7 @@ class EpisodeFiles:
             return
         starter = task.folder / "environment"
         if starter.is_dir():
-            copy_tree(starter, self.workspace, owner=self._owner)
+            copy_tree(starter, self.workspace, owner=self._owner, without=_LEFT_BY_INSTALLERS)
         make_layer(self.venv, base)
         if self._owner is not None:
             for folder in (self.workspace, self.venv):

@@ -15,7 +15,9 @@ SUBMITTED_NOTE = "[Submitted: the episode has ended.]\n"
 def notes_on(result: ShellResult, before: Usage, after: Usage, limits: Limits) -> str:
     """What the agent is told beside the output, a line for each thing."""
     notes: list[str] = []
-    if result.timed_out:
+    if result.interrupted:
+        notes.append(f"[You interrupted the command after {result.seconds:.1f} s.]")
+    elif result.timed_out:
         notes.append(
             f"[The command ran longer than allowed and was ended after {result.seconds:.1f} s; its output so far is above.]"
         )

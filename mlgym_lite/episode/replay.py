@@ -7,6 +7,7 @@ repeated with the seeds it recorded, so that equal work must score equally.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,6 +87,8 @@ class ReplayPlan:
     scores: tuple[Mapping[str, float], ...]
     """Every recorded score in order."""
     seeds: tuple[int, ...]
+    validations: Mapping[int, int]
+    """How often each step, with what was called after it, validated."""
     knows_scores: bool
     """Whether the recording would tell of every scoring."""
     submits_at_the_end: bool
@@ -102,7 +105,7 @@ def plan_replay(path: Path, task: str | None, settings: RunSettings) -> ReplayPl
         scores = (*(score for step in recording.steps for score in step.scores), *recording.loose_scores)
         return ReplayPlan(
             recording=recording, task=load_task(task), settings=settings, agent="scripted", scores=scores, seeds=(),
-            knows_scores=bool(scores) or path.suffix == ".traj", submits_at_the_end=False,
+            validations={}, knows_scores=bool(scores) or path.suffix == ".traj", submits_at_the_end=False,
         )  # fmt: skip
     try:
         return _plan_run(recording, _json(run), task, settings)
@@ -112,6 +115,8 @@ def plan_replay(path: Path, task: str | None, settings: RunSettings) -> ReplayPl
 
 def _plan_run(recording: Recording, run: Mapping[str, Any], task: str | None, settings: RunSettings) -> ReplayPlan:
     folder = recording.path.parent
+    if run.get("forked_from"):
+        raise ActionsError(f"{folder}: is a fork of {run['forked_from']['run_directory']}; a fork cannot be replayed yet")
     recorded = run["task"]
     reference = task or (recorded["folder"] if Path(recorded["folder"]).is_dir() else recorded["name"])
     result = _json(folder / "result.json") if (folder / "result.json").is_file() else {}
@@ -128,6 +133,7 @@ def _plan_run(recording: Recording, run: Mapping[str, Any], task: str | None, se
         ),
         agent=run["agent"],
         scores=scores if result else tuple(score for step in recording.steps for score in step.scores),
+        validations=Counter(attempt["step"] for attempt in attempts if attempt["kind"] == "validate"),
         knows_scores=bool(result),
         seeds=tuple(_json(path)["seed"] for path in sorted((folder / "grading").glob("*/grading.json"))),
         submits_at_the_end=bool(attempts) and attempts[-1]["kind"] == "submit" and "submit" not in last,
@@ -152,6 +158,7 @@ def replay(plan: ReplayPlan, *, listeners: Listeners | None = None) -> Compariso
     differences: list[StepDifference] = []
     steps = compared = 0
     with episode:
+        _validate_as_recorded(episode, plan, 0)
         for recorded in plan.recording.steps:
             if episode.outcome is not None:
                 break
@@ -163,12 +170,21 @@ def replay(plan: ReplayPlan, *, listeners: Listeners | None = None) -> Compariso
                 compared += 1
                 if step.observation.rstrip() != recorded.observation.rstrip():
                     differences.append(_difference(step, recorded.observation))
+            _validate_as_recorded(episode, plan, step.number)
         if episode.outcome is None and plan.submits_at_the_end:
             episode.submit()
         scores = _pairs(plan.scores, episode.attempts, further=plan.knows_scores)
     return Comparison(
         steps=steps, compared=compared, equal=compared - len(differences), differences=tuple(differences), scores=scores
     )
+
+
+def _validate_as_recorded(episode: Episode, plan: ReplayPlan, step: int) -> None:
+    """Repeat validations that came as calls between the actions, not from within one."""
+    done = sum(attempt.step == step and attempt.kind == "validate" for attempt in episode.attempts)
+    for _ in range(plan.validations.get(step, 0) - done):
+        if episode.outcome is None and episode.budget.validations_left > 0:
+            episode.validate()
 
 
 def _difference(step: Step, expected: str) -> StepDifference:

@@ -185,26 +185,31 @@ def read_small_file(folder: Path, name: str, most_bytes: int) -> bytes | None:
     return data
 
 
-def copy_tree(source: Path, target: Path, *, owner: int | None = None) -> None:
-    """Copy files, folders and links (as links) below an existing folder `target`; `owner` becomes theirs where given."""
+def copy_tree(source: Path, target: Path, *, owner: int | None = None, without: frozenset[str] = frozenset()) -> None:
+    """Copy files, folders and links (as links) below an existing folder `target`.
+
+    `owner` becomes theirs where given; names in `without` are left out wherever they stand.
+    """
     top = os.open(source, _FOLDER_FLAGS)
     try:
-        _copy_folder(top, target, owner, _MOST_DEPTH)
+        _copy_folder(top, target, owner, _MOST_DEPTH, without)
     finally:
         os.close(top)
     if owner is not None:
         os.chown(target, owner, owner)
 
 
-def _copy_folder(folder: int, target: Path, owner: int | None, depth: int) -> None:
+def _copy_folder(folder: int, target: Path, owner: int | None, depth: int, without: frozenset[str]) -> None:
     if depth == 0:
         raise OSError(errno.ENAMETOOLONG, "folders lie too deep in one another", str(target))
     for part in os.listdir(folder):
+        if part in without:
+            continue
         with contextlib.suppress(FileNotFoundError):  # what runs in the sandbox may remove files meanwhile
-            _copy_entry(folder, part, target / part, owner, depth)
+            _copy_entry(folder, part, target / part, owner, depth, without)
 
 
-def _copy_entry(folder: int, part: str, place: Path, owner: int | None, depth: int) -> None:
+def _copy_entry(folder: int, part: str, place: Path, owner: int | None, depth: int, without: frozenset[str]) -> None:
     state = os.lstat(part, dir_fd=folder)
     if stat.S_ISLNK(state.st_mode):
         place.symlink_to(os.readlink(part, dir_fd=folder))
@@ -212,7 +217,7 @@ def _copy_entry(folder: int, part: str, place: Path, owner: int | None, depth: i
         inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
         try:
             place.mkdir()
-            _copy_folder(inner, place, owner, depth - 1)
+            _copy_folder(inner, place, owner, depth - 1, without)
         finally:
             os.close(inner)
         place.chmod(state.st_mode & 0o777 | 0o700)

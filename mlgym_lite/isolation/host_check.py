@@ -41,7 +41,7 @@ def check_host(cache: Path) -> list[Finding]:
         _finding("python in the sandbox", lambda: _needing_bubblewrap(try_interpreter)),
         _finding("system call filter", _filter, needed=False),
         _finding("limits", _limits, needed=False),
-        _finding("cache folder", lambda: _writable(cache)),
+        _finding("cache folder", lambda: _writable(cache), needed=not (cache / "environments").is_dir()),
         _finding("uv", _uv),
     ]
 
@@ -107,7 +107,10 @@ def _writable(cache: Path) -> str:
             pass
     except OSError as error:
         reason = error.strerror or error
-        raise MLGymLiteError(f"{cache}: cannot be written: {reason}. Name another folder with MLGYM_LITE_CACHE") from error
+        raise MLGymLiteError(
+            f"{cache}: cannot be written: {reason}. What is prepared there can be run; to build more, name another folder with "
+            "MLGYM_LITE_CACHE"
+        ) from error
     free = shutil.disk_usage(cache).free
     if free < _LEAST_FREE_BYTES:
         raise MLGymLiteError(f"{cache}: only {free >> 20} MiB are free; set MLGYM_LITE_CACHE to a folder with more room")

@@ -56,6 +56,8 @@ class ShellResult:
     working_directory: str | None
     seconds: float
     timed_out: bool
+    interrupted: bool
+    """A person ended the command; it counts as timed out too."""
     shell_ended: bool
     """The shell is gone and a new one is needed."""
 
@@ -81,6 +83,7 @@ class ShellRun:
         self._latest_process = _latest_process()
         self._interrupts = 0
         self._is_broken = False
+        self._by_person = False
         self._closing: list[threading.Thread] = []
         self._number = ""
         self._answer: Status | None = None
@@ -97,6 +100,7 @@ class ShellRun:
                 if not interruptible:
                     raise
                 self._deadline = time.monotonic()
+                self._by_person = True
         if self._interrupts and not ended:
             self._kill_what_is_left()
         self._drain(everything=ended)
@@ -118,6 +122,7 @@ class ShellRun:
             working_directory=answer.working_directory if answer else None,
             seconds=time.monotonic() - self._started,
             timed_out=self._interrupts > 0,
+            interrupted=self._by_person and self._interrupts > 0,
             shell_ended=answer is None,
         )
 

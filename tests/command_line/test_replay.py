@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from program_harness import Program
 
+import mlgym_lite
+
 Make = Callable[..., Path]
 Write = Callable[..., Path]
 
@@ -145,3 +147,37 @@ def test_a_trajectory_of_mlgym_replays(mlgym: Program, actions: Write) -> None:
     assert (shown["steps"], shown["compared"], shown["equal"], shown["differences"]) == (5, 2, 2, [])
     (pair,) = shown["scores"]
     assert pair["expected"] is None and -1.0 <= pair["got"]["Score"] <= 1.0
+
+
+def test_calls_of_the_api_are_replayed_too(mlgym: Program, make_task: Make, tmp_path: Path, environment: dict[str, str]) -> None:
+    """Validations and a submission that came as calls, between the actions, are repeated at their places."""
+    settings = mlgym_lite.RunSettings(output=tmp_path / "run")
+    with mlgym_lite.Episode(mlgym_lite.load_task(make_task()), settings=settings, environment=environment) as episode:
+        episode.validate()
+        episode.step("echo 2 > answer.txt")
+        episode.validate()
+        episode.step("echo 3 > answer.txt; validate")
+        episode.submit()
+    ended = mlgym("replay", tmp_path / "run", "--json", "-q")
+    assert [pair["got"]["Score"] for pair in json.loads(ended.out)["scores"]] == [0.5, 2.0, 3.0, 3.0]
+    assert ended.status == 0
+
+
+def test_a_fork_is_not_replayed_from_the_wrong_start(
+    mlgym: Program, make_task: Make, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """A fork's actions began in a snapshot, so its replay is refused with the run it came from."""
+    settings = mlgym_lite.RunSettings(output=tmp_path / "run")
+    with mlgym_lite.Episode(mlgym_lite.load_task(make_task()), settings=settings, environment=environment) as episode:
+        forked = mlgym_lite.RunSettings(output=tmp_path / "fork")
+        with mlgym_lite.Episode.fork(episode.snapshot(), settings=forked, environment=environment) as fork:
+            fork.step("ls")
+    mlgym("replay", tmp_path / "fork").told_one_error(8, "is a fork of", str(tmp_path / "run"))
+
+
+def test_what_installers_leave_is_not_in_a_workspace(make_task: Make, tmp_path: Path, environment: dict[str, str]) -> None:
+    """Compiled files beside the starter files do not reach the agent."""
+    folder = make_task(files={"environment/__pycache__/x.pyc": "x"})
+    settings = mlgym_lite.RunSettings(output=tmp_path / "run")
+    with mlgym_lite.Episode(mlgym_lite.load_task(folder), settings=settings, environment=environment) as episode:
+        assert episode.step("ls -A").observation == "answer.txt\n"
