@@ -113,9 +113,12 @@ class ShellChannels:
             written += os.pwrite(self._action, data[written:], written)
         self._send(f". /dev/fd/{self._action_at}\n")
 
-    def ask_status(self) -> str:
-        """Ask for the status of what was sent before; the number that the answer will carry."""
-        number = secrets.token_hex(8)
+    def ask_status(self, number: str = "") -> str:
+        """Ask for the status of what was sent before; the number that the answer will carry.
+
+        The same number may be asked again where an interrupt may have met the shell at answering; one answer counts.
+        """
+        number = number or secrets.token_hex(8)
         values = f'"$?" "${_MARK}" "$PWD"'
         self._send(f"builtin printf '{number}\\0%d\\0%s\\0%s\\0\\n' {values} >&{self._status_at}\n")
         return number

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _READ_BYTES = 64 << 10
 _CLOCK_TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
-_INTERRUPT_SECONDS = (1.0, *(0.05,) * 20)
+_INTERRUPT_SECONDS = (1.0, *(0.05,) * 20, 0.5, 1.0, 1.0)
 """How long to wait after each interrupt; from the second on, processes are killed."""
 _KILL_SECONDS = 1.0
 _MOST_DESCRIPTORS = 253  # SCM_MAX_FD of the kernel
@@ -209,6 +209,8 @@ class ShellRun:
             return True
         logger.info("interrupt command, attempt %d", self._interrupts + 1)
         self._signal_command(kill=self._interrupts > 0)
+        with contextlib.suppress(BrokenPipeError):
+            self._channels.ask_status(self._number)
         self._deadline = time.monotonic() + _INTERRUPT_SECONDS[self._interrupts]
         self._interrupts += 1
         return False

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.kernel
 OpenEpisode = Callable[..., Episode]
 QUICK = TASK_TOML.replace("command_timeout_sec = 30", "command_timeout_sec = 1").replace("max_steps = 20", "max_steps = 100")
 """A task whose commands may take one second."""
-GIVE_UP_SECONDS = 5.0
+GIVE_UP_SECONDS = 10.0
 """More than a time-out of one second and everything that follows it may take."""
 
 
