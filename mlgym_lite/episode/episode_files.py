@@ -35,10 +35,11 @@ class EpisodeFiles:
         starter = task.folder / "environment"
         if starter.is_dir():
             copy_tree(starter, self.workspace, owner=self._owner, without=_LEFT_BY_INSTALLERS)
+        elif self._owner is not None:
+            os.chown(self.workspace, self._owner, self._owner)
         make_layer(self.venv, base)
         if self._owner is not None:
-            for folder in (self.workspace, self.venv):
-                _give_tree(folder, self._owner)
+            _give_tree(self.venv, self._owner)
 
     def copy(self, step: int) -> Path:
         """Copy both into a new folder."""

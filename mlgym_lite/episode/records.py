@@ -40,10 +40,10 @@ def run_record(episode: Episode, preparation: Preparation, start: Snapshot | Non
         "mechanism": sandboxes.mechanism.name,
         "limits": {
             "mechanism": sandboxes.mechanism.limits_name,
-            "max_steps": episode.settings.max_steps or ours.max_steps,
-            "time_limit_seconds": episode.settings.time_limit_seconds or episode.task.file.agent.timeout_sec,
+            "max_steps": episode.budget.max_steps,
+            "time_limit_seconds": episode.budget.time_limit_seconds,
             "command_seconds": ours.command_timeout_sec,
-            "validations": ours.validations,
+            "validations": episode.budget.validations,
             "memory_bytes": limits.memory_bytes,
             "cpus": limits.cpus,
             "processes": limits.processes,
