@@ -1,6 +1,7 @@
 """What every test shares: marks that need a part of the host, and a task small enough for hundreds of episodes.
 
-A test marked `kernel` is skipped where no sandbox starts, `cgroup` where control groups cannot be written. Where
+A test marked `kernel` is skipped where bubblewrap puts up no sandbox, `landlock` where that puts up none, `cgroup` where
+control groups cannot be written. Where
 MLGYM_LITE_REQUIRE names the mark (CI sets it), a missing part is a failure instead.
 """
 
@@ -14,9 +15,16 @@ from pathlib import Path
 import pytest
 from tiny_task import GRADER, TASK_TOML
 
+from mlgym_lite.config.run_settings import IsolationChoice
 from mlgym_lite.errors import MLGymLiteError
 from mlgym_lite.isolation.host_check import try_sandbox
 from mlgym_lite.isolation.limits import choose_limits
+from mlgym_lite.isolation.mechanisms import make_mechanism, try_mechanism
+
+MECHANISMS = [
+    pytest.param("bubblewrap", marks=pytest.mark.kernel),
+    pytest.param("landlock", marks=pytest.mark.landlock),
+]
 
 
 @functools.cache
@@ -27,6 +35,11 @@ def _missing(mark: str) -> str:
             try_sandbox()
         except (MLGymLiteError, OSError) as error:
             return f"no sandbox starts here: {error}"
+    if mark == "landlock":
+        try:
+            try_mechanism(make_mechanism("landlock"))
+        except MLGymLiteError as error:
+            return f"landlock puts up no sandbox here: {error}"
     if mark == "cgroup" and choose_limits().name == "watchdog":
         return "no control group is writable here"
     return ""
@@ -35,7 +48,7 @@ def _missing(mark: str) -> str:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail a test whose mark names a part that is missing."""
     required = os.environ.get("MLGYM_LITE_REQUIRE", "").split(",")
-    for mark in ("kernel", "cgroup"):
+    for mark in ("kernel", "landlock", "cgroup"):
         if item.get_closest_marker(mark) is None:
             continue
         reason = _missing(mark)
@@ -43,6 +56,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.fail(f"MLGYM_LITE_REQUIRE names {mark}, but {reason}")
         if reason:
             pytest.skip(reason)
+
+
+@pytest.fixture(params=MECHANISMS)
+def mechanism(request: pytest.FixtureRequest) -> IsolationChoice:
+    """Each mechanism in turn, for what all of them must keep."""
+    choice: IsolationChoice = request.param
+    return choice
 
 
 @pytest.fixture

@@ -18,10 +18,9 @@ class BaselineAgent:
     def __init__(self, task: Task, environment: Mapping[str, str]) -> None:
         """`environment` fills the ${NAME} of the task's variables."""
         variables = expand(task.file.solution.env, environment, f"{task.name}: [solution].env")
-        words = ["bash", "/solution/solve.sh"]
-        if variables:
-            words = ["env", *(f"{name}={value}" for name, value in variables.items()), *words]
-        self._actions = iter((shlex.join(words), "submit"))
+        words = ["env", *(f"{name}={value}" for name, value in variables.items())] if variables else []
+        command = f'{shlex.join(words)} bash "$MLGYM_LITE_ROOT/solution/solve.sh"'
+        self._actions = iter((command.lstrip(), "submit"))
 
     def next_action(self, observation: str) -> str | None:
         """The solution, the submission, and then nothing."""

@@ -16,13 +16,16 @@ from mlgym_lite.cli import options as shared
 @click.option("--all", "every", is_flag=True, help="Check every shipped task.")
 @click.option("--variant", type=click.Choice(["full", "mini"]), default="mini", show_default=True, help="Which variant to run.")
 @click.option("--file-only", is_flag=True, help="Read and check the files, run nothing.")
+@shared.isolation
 @shared.data
 @shared.json_output
-def command(tasks: tuple[str, ...], every: bool, variant: str, file_only: bool, data: Path | None, as_json: bool) -> None:
+def command(
+    tasks: tuple[str, ...], every: bool, variant: str, file_only: bool, isolation: str, data: Path | None, as_json: bool
+) -> None:
     """Check TASKS: the task file, the baseline, an empty submission, and every script in cheats/."""
     from mlgym_lite.cli.printing import harmless, number, one_line, print_json
     from mlgym_lite.config.places import places
-    from mlgym_lite.config.run_settings import RunSettings
+    from mlgym_lite.config.run_settings import IsolationChoice, RunSettings
     from mlgym_lite.config.task_file import Variant, load_task
     from mlgym_lite.episode.task_check import CheckResult, check_task
     from mlgym_lite.errors import CheckError, TaskError
@@ -31,7 +34,7 @@ def command(tasks: tuple[str, ...], every: bool, variant: str, file_only: bool, 
     names = tuple(shipped_task_names()) if every else tasks
     if not names:
         raise click.UsageError("name at least one task, or use --all")
-    settings = RunSettings(variant=cast(Variant, variant), data=data)
+    settings = RunSettings(variant=cast(Variant, variant), isolation=cast(IsolationChoice, isolation), data=data)
     results: list[CheckResult] = []
     loaded, problems = [], []
     for name in names:

@@ -17,6 +17,10 @@ variant = click.option(
     "--variant", type=click.Choice(["full", "mini"]), default="full", show_default=True,
     help="full: the real data or size; mini: small, for trying out.",
 )  # fmt: skip
+isolation = click.option(
+    "--isolation", type=click.Choice(["auto", "bubblewrap", "landlock", "none"]), default="auto", show_default=True,
+    help="Which mechanism puts up the sandbox; auto: bubblewrap, else landlock. none keeps nothing apart.",
+)  # fmt: skip
 data = click.option("--data", type=PATH, help="Folder of prepared data (default: MLGYM_LITE_DATA, then the user's cache).")
 json_output = click.option("--json", "as_json", is_flag=True, help="Print one JSON value on stdout and nothing else.")
 quiet = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors, and the JSON of --json.")
@@ -39,10 +43,7 @@ def episode_options(function: Function) -> Function:
         (
             variant,
             click.option("--profile", default="default", show_default=True, help="Sandbox profile: a name or a TOML file."),
-            click.option(
-                "--isolation", type=click.Choice(["auto", "bubblewrap"]), default="auto", show_default=True,
-                help="Which mechanism puts up the sandbox.",
-            ),
+            isolation,
             click.option("--seed", type=int, default=0, show_default=True, help="The episode's MLGYM_LITE_SEED."),
             click.option("--max-steps", type=click.IntRange(1), help="Steps at most (default: the task's)."),
             click.option("--time-limit", type=Seconds(0, min_open=True), help="Seconds at most (default: the task's)."),

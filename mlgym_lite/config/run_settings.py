@@ -8,7 +8,7 @@ from typing import Literal
 
 from mlgym_lite.config.task_file import Variant
 
-IsolationChoice = Literal["auto", "bubblewrap"]
+IsolationChoice = Literal["auto", "bubblewrap", "landlock", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ from mlgym_lite.episode.budget import Budget
 from mlgym_lite.episode.episode_files import EpisodeFiles
 from mlgym_lite.episode.grading import Grader
 from mlgym_lite.episode.known_baselines import known_baseline, measure_baseline
+from mlgym_lite.episode.located import located_instruction, moved, without_root
 from mlgym_lite.episode.observation import (
     SUBMITTED_NOTE,
     added_usage,
@@ -96,6 +97,7 @@ class Episode:
         self._start = start
         self._stack = contextlib.ExitStack()
         self._shell: Shell | None = None
+        self._root = ""
         self._outcome: Outcome | None = None
         self._is_open = False
 
@@ -123,6 +125,16 @@ class Episode:
     def run_directory(self) -> Path:
         """The run's directory; only after `reset`."""
         return self._run.path
+
+    @property
+    def root(self) -> str:
+        """The folder below which the sandbox's places lie (MLGYM_LITE_ROOT inside); empty where they are at the top."""
+        return self._root
+
+    @property
+    def instruction(self) -> str:
+        """What the agent is told, with paths as its sandbox shows them; only after `reset`."""
+        return located_instruction(self.task.instruction, self._root)
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -158,7 +170,7 @@ class Episode:
             self._files.make(self.task, self._preparation.sandboxes.base, self._start)
             self._open_shell()
         self._budget.is_ready()
-        return Observation(text=self.task.instruction, working_directory=self._working_directory)
+        return Observation(text=self.instruction, working_directory=self._working_directory)
 
     def _find_baseline(self) -> Mapping[str, float] | None:
         variant = self.settings.variant
@@ -190,13 +202,22 @@ class Episode:
         self._is_open = True
 
     def _open_shell(self) -> None:
-        set_up = self._start.variables if self._start else ""
-        if self._working_directory != WORKSPACE:
-            set_up += f"\ncd -- {shlex.quote(self._working_directory)} || cd {WORKSPACE}\n"
         sandboxes = self._preparation.sandboxes
         request = sandboxes.agent_request(self._files.workspace, self._files.venv)
-        self._shell = Shell(sandboxes.mechanism, request, self._identity, set_up)
+        self._shell = Shell(sandboxes.mechanism, request, self._identity, self._set_up)
+        self._root = self._shell.sandbox.root
         self._stack.callback(self._close_shell)
+
+    def _set_up(self, root: str) -> str:
+        """What a new shell runs first, in a sandbox whose places lie below `root`."""
+        text = ""
+        if self._start:
+            text = moved(self._start.variables, self._start.root, root)
+        if root or self._working_directory != WORKSPACE:
+            place = shlex.quote(self._working_directory)
+            rooted = f"{shlex.quote(root)}{place}"
+            text += f"\ncd -- {rooted} 2>/dev/null || cd -- {place} 2>/dev/null || cd {shlex.quote(root)}{WORKSPACE}\n"
+        return text
 
     def _close_shell(self) -> None:
         if self._shell is not None:
@@ -233,7 +254,8 @@ class Episode:
             self._run.append_step(step_record(step, None))
             raise
         after = shell.usage()
-        self._working_directory = result.working_directory or self._working_directory
+        if result.working_directory:
+            self._working_directory = without_root(result.working_directory, self._root)
         seconds = max(0.0, result.seconds - self._budget.take_grading_seconds())
         self._budget.command_time += seconds
         notes = notes_on(result, before, after, self._preparation.sandboxes.limits)
@@ -335,6 +357,7 @@ class Episode:
                 folder=self._files.copy(self._step_number),
                 working_directory=self._working_directory,
                 variables=shell.exported_variables(),
+                root=self._root,
                 step=self._step_number,
                 validations_used=self._budget.validations_used,
                 run_directory=self._run.path,

@@ -111,6 +111,8 @@ class Snapshot:
     working_directory: str
     variables: str
     """Shell text that sets the exported variables."""
+    root: str = ""
+    """The sandbox's root when it was taken: paths in the variables begin with it."""
     step: int
     validations_used: int
     run_directory: Path

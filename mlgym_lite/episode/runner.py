@@ -77,7 +77,7 @@ def run_episode(
 def run_agent(episode: Episode, agent: Agent, listeners: Listeners | None = None) -> Outcome:
     """Let an agent work in an episode that has been reset, until it ends."""
     told = listeners or Listeners()
-    observation = episode.task.instruction
+    observation = episode.instruction
     while episode.outcome is None:
         action = _next_action(episode, agent, observation)
         if action is None:

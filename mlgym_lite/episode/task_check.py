@@ -7,6 +7,7 @@ submits. It has gained when it is scored better than the baseline by more than t
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from mlgym_lite.episode.runner import run_episode
 from mlgym_lite.errors import GraderError, IsolationError, MLGymLiteError
 from mlgym_lite.isolation.limits import cpu_count
 
-_EMPTY = "find /workspace -mindepth 1 -delete"
+_EMPTY = 'find "$MLGYM_LITE_ROOT/workspace/" -mindepth 1 -delete'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,7 @@ class _Checker:
         return self._result("empty submission", passed=outcome.score is None, score=outcome.score, detail=detail)
 
     def _cheat(self, script: Path, baseline: float | None) -> CheckResult:
-        agent = ScriptedAgent([f"bash /cheats/{script.name}", "submit"], ("cheats",))
+        agent = ScriptedAgent([f'bash "$MLGYM_LITE_ROOT"/cheats/{shlex.quote(script.name)}', "submit"], ("cheats",))
         try:
             outcome = self._run(agent, f"cheat-{script.stem}")
         except GraderError as error:

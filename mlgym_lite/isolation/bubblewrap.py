@@ -11,7 +11,6 @@ kills bwrap (`--die-with-parent`), with the same effect.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -20,21 +19,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from mlgym_lite.errors import IsolationError, SandboxError
 from mlgym_lite.isolation.bubblewrap_arguments import ETC_FILES, Descriptors, arguments
 from mlgym_lite.isolation.limits import LimitGroup, choose_limits
-from mlgym_lite.isolation.protocol import Identity, SandboxRequest, Usage
+from mlgym_lite.isolation.protocol import Identity, SandboxRequest
 from mlgym_lite.isolation.root_start import OwnUser, TransientUser, is_reachable_by_others, staging_area
+from mlgym_lite.isolation.running_sandbox import Parts, RunningSandbox, first_report
 from mlgym_lite.isolation.seccomp import filter_program
-from mlgym_lite.isolation.waiting import readable
 from mlgym_lite.processes import launcher_thread
 
 logger = logging.getLogger(__name__)
-
-_START_SECONDS = 30.0
-_END_SECONDS = 30.0
 
 
 class BubblewrapMechanism:
@@ -53,11 +47,11 @@ class BubblewrapMechanism:
         """A user of its own when the engine is root, else the engine's user."""
         return TransientUser() if os.geteuid() == 0 else OwnUser(user_id=os.geteuid())
 
-    def start(self, request: SandboxRequest, identity: Identity) -> BubblewrapSandbox:
+    def start(self, request: SandboxRequest, identity: Identity) -> RunningSandbox:
         """Start a sandbox and put it under its limits before its command runs."""
         group = self._limits.open(request.limits)
         try:
-            return launcher_thread().call(lambda: self._launch(request, identity, group), undo=BubblewrapSandbox.close)
+            return launcher_thread().call(lambda: self._launch(request, identity, group), undo=RunningSandbox.close)
         except BaseException:
             group.close()
             raise
@@ -76,7 +70,7 @@ class BubblewrapMechanism:
         settings = "; ".join(f"ulimit {word} 2>/dev/null" for word in wanted)
         return ["/bin/bash", "-c", f'{settings}; exec "$@"', "sandbox", *request.command]
 
-    def _launch(self, request: SandboxRequest, identity: Identity, group: LimitGroup) -> BubblewrapSandbox:
+    def _launch(self, request: SandboxRequest, identity: Identity, group: LimitGroup) -> RunningSandbox:
         with contextlib.ExitStack() as stack:
             places = stack.enter_context(staging_area().bound(_unreachable(request))) if os.geteuid() == 0 else {}
             status, status_end = os.pipe()
@@ -88,13 +82,18 @@ class BubblewrapMechanism:
                 os.close(status_end)
                 os.close(block_end)
             try:
-                first = _first_process(status, request.standard_error)
+                first = int(str(first_report(status, request.standard_error, "bwrap")["child-pid"]))
             except BaseException:
                 process.kill()
                 process.wait()
                 os.close(status)
                 raise
-            sandbox = BubblewrapSandbox(process, first, status, group, request.standard_error)
+            sandbox = RunningSandbox(
+                Parts(
+                    process=process, first=first, status=status, error=request.standard_error, group=group,
+                    end=lambda: os.kill(first, signal.SIGKILL) if process.poll() is None else None,
+                )
+            )  # fmt: skip
             try:
                 group.add(first)
                 os.write(block, b"\0")
@@ -139,105 +138,6 @@ def _memory_file(stack: contextlib.ExitStack, content: bytes) -> int:
     os.write(descriptor, content)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
-
-
-def _first_process(status: int, error_descriptor: int) -> int:
-    """Wait for bwrap's report of the sandbox's first process; bwrap's end closes the descriptor."""
-    report = b""
-    while not report.endswith(b"\n"):
-        if not readable([status], _START_SECONDS):
-            raise SandboxError(f"bwrap did not report within {_START_SECONDS:g} s")
-        piece = os.read(status, 4096)
-        if not piece:
-            raise SandboxError(f"bwrap could not make the sandbox: {_tail(error_descriptor) or 'it gave no reason'}")
-        report += piece
-    return int(json.loads(report.splitlines()[0])["child-pid"])
-
-
-def _tail(descriptor: int) -> str:
-    """The last text in a descriptor that can be read again (a file), else nothing."""
-    with contextlib.suppress(OSError):
-        size = os.lseek(descriptor, 0, os.SEEK_END)
-        return os.pread(descriptor, 2000, max(0, size - 2000)).decode("utf-8", "replace").strip()
-    return ""
-
-
-class BubblewrapSandbox:
-    """One running sandbox; whoever started it closes it."""
-
-    def __init__(self, process: subprocess.Popen[bytes], first: int, status: int, group: LimitGroup, error: int) -> None:
-        self._process = process
-        self._first = first
-        self._group = group
-        self._error = error
-        self._closed = False
-        self._last_usage = Usage()
-        self._first_ended = _process_descriptor(first)
-        self.ended_descriptor = status
-
-    def is_running(self) -> bool:
-        """Whether bwrap still runs."""
-        return self._process.poll() is None
-
-    def process_ids(self) -> list[int]:
-        """Host process ids of everything inside but the first process, oldest first: the command itself leads."""
-        with contextlib.suppress(psutil.Error):
-            inside = psutil.Process(self._first).children(recursive=True)
-            return [process.pid for process in sorted(inside, key=lambda process: (process.create_time(), process.pid))]
-        return []
-
-    def usage(self) -> Usage:
-        """What it used so far; after its end, what it had used."""
-        if not self._closed:
-            self._last_usage = self._group.usage()
-        return self._last_usage
-
-    def exit_status(self) -> int:
-        """Wait for the command's end; its exit status, or 128 and the number of the signal that ended it.
-
-        Raises SandboxError where bwrap ended without the command having run.
-        """
-        self._process.wait()
-        report = b""
-        while piece := os.read(self.ended_descriptor, 4096):
-            report += piece
-        for line in report.splitlines():
-            if b"exit-code" in line:
-                return int(json.loads(line)["exit-code"])
-        raise SandboxError(f"the sandbox ended before its command did: {_tail(self._error) or 'no reason was given'}")
-
-    def close(self) -> None:
-        """Kill the first process and wait: the kernel ends all others with it."""
-        if self._closed:
-            return
-        self._end()
-        with contextlib.suppress(OSError):
-            self.usage()
-        self._closed = True
-        os.close(self.ended_descriptor)
-        self._group.close()
-
-    def _end(self) -> None:
-        """bwrap may exit a moment before the first process does, and only the latter's end means that all are gone."""
-        with contextlib.suppress(ProcessLookupError):
-            if self._process.poll() is None:
-                os.kill(self._first, signal.SIGKILL)
-        if self._first_ended is not None:
-            readable([self._first_ended], _END_SECONDS)
-            os.close(self._first_ended)
-        try:
-            self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
-def _process_descriptor(process_id: int) -> int | None:
-    """A descriptor that becomes readable when the process ends; None before Linux 5.3."""
-    try:
-        return os.pidfd_open(process_id)
-    except (OSError, AttributeError):
-        return None
 
 
 def find_bubblewrap() -> str:

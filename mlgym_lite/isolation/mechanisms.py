@@ -4,26 +4,57 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 
 from mlgym_lite.errors import IsolationError, SandboxError
 from mlgym_lite.isolation.bubblewrap import BubblewrapMechanism, find_bubblewrap
+from mlgym_lite.isolation.landlock import LandlockMechanism
 from mlgym_lite.isolation.protocol import Limits, Mechanism, Mount, SandboxRequest
 from mlgym_lite.processes import ProgramResult
 
+logger = logging.getLogger(__name__)
+
 
 def choose_mechanism(choice: str) -> Mechanism:
-    """The mechanism for a choice (`auto` or a name); raises IsolationError with what is missing."""
-    assert choice in ("auto", "bubblewrap"), choice
-    return _bubblewrap(find_bubblewrap(), os.getpid())
+    """The mechanism for a choice (`auto` or a name); raises IsolationError with what is missing.
+
+    `auto` takes bubblewrap where it works, else landlock, and never less.
+    """
+    if choice == "auto":
+        return _automatic(os.getpid())
+    return _tried(choice, os.getpid())
 
 
 @functools.cache
-def _bubblewrap(program: str, process_id: int) -> Mechanism:
+def _automatic(process_id: int) -> Mechanism:
+    reasons = []
+    for name in ("bubblewrap", "landlock"):
+        try:
+            mechanism = _tried(name, process_id)
+        except IsolationError as error:
+            reasons.append(f"{name}: {error}")
+            continue
+        if reasons:
+            logger.info("the sandbox is put up by %s, because %s", name, reasons[0])
+        return mechanism
+    raise IsolationError("\n".join(reasons) + "\n`mlgym-lite doctor` tries each part and says what is missing.")
+
+
+@functools.cache
+def _tried(name: str, process_id: int) -> Mechanism:
     """One mechanism for a process, tried once: limits are looked for anew in a forked child."""
-    mechanism = BubblewrapMechanism(program)
+    mechanism = make_mechanism(name)
     try_mechanism(mechanism)
     return mechanism
+
+
+def make_mechanism(name: str) -> Mechanism:
+    """A mechanism by its name, not tried yet; raises IsolationError where something it needs is not there."""
+    if name == "bubblewrap":
+        return BubblewrapMechanism(find_bubblewrap())
+    assert name in ("landlock", "none"), name
+    return LandlockMechanism(confined=name == "landlock")
 
 
 def try_mechanism(mechanism: Mechanism) -> None:
@@ -31,11 +62,12 @@ def try_mechanism(mechanism: Mechanism) -> None:
     try:
         try_command(mechanism, ("/bin/true",))
     except SandboxError as error:
+        if mechanism.name != "bubblewrap":
+            raise IsolationError(f"{error}\n  This host puts up no sandbox by {mechanism.name}.") from error
         raise IsolationError(
-            f"{error}\n  This host puts up no sandbox. Where user namespaces are off, an administrator can switch them on: an "
-            "AppArmor profile for bwrap or kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), "
-            "user.max_user_namespaces above 0 (RHEL), kernel.unprivileged_userns_clone=1 (older Debian).\n"
-            "  `mlgym-lite doctor` tries each part and says what is missing."
+            f"{error}\n  This host puts up no sandbox with bubblewrap. Where user namespaces are off, an administrator "
+            "can switch them on: an AppArmor profile for bwrap or kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), "
+            "user.max_user_namespaces above 0 (RHEL), kernel.unprivileged_userns_clone=1 (older Debian)."
         ) from error
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+
+Network = Literal["no-network", "allowlist", "public"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,7 @@ class SandboxRequest:
     standard_error: int
     passed_descriptors: tuple[int, ...] = ()
     """Kept open in the command under the same numbers; nothing else is."""
+    network: Network = "no-network"
 
 
 class Identity(Protocol):
@@ -79,6 +82,8 @@ class Sandbox(Protocol):
 
     ended_descriptor: int
     """Readable (end of file) once every process of it is gone."""
+    root: str
+    """The folder below which the places of its request lie (MLGYM_LITE_ROOT inside); empty where they are at the top."""
 
     def is_running(self) -> bool:
         """Whether it still runs, without waiting."""

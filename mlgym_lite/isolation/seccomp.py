@@ -1,84 +1,107 @@
-"""The system call filter of a sandbox, as the program bubblewrap loads (classic BPF, seccomp(2)).
+"""The system call filters of sandboxes, as programs for the kernel (classic BPF, seccomp(2)).
 
-The filter closes what namespaces do not: kernel keyrings, ptrace, bpf, perf, userfaultfd, io_uring, nested namespaces,
-mounts, terminal injection, file leases, and socket families beyond unix, IP and netlink. Calls that programs probe for and can do
-without answer ENOSYS; the others EPERM. A foreign architecture kills, and the x32 calls of x86-64 answer ENOSYS.
-Numbers are those of Linux's asm/unistd_64.h and asm-generic/unistd.h.
+Every filter closes what namespaces do not: kernel keyrings, ptrace, bpf, perf, userfaultfd, io_uring, nested namespaces,
+mounts, terminal injection, file leases, and socket families beyond unix, IP and netlink. Calls that programs probe for and can
+do without answer ENOSYS; the others EPERM. A foreign architecture kills, and the x32 calls of x86-64 answer ENOSYS.
+
+The filter of the landlock mechanism, which has no namespaces, also closes what those would have kept apart: sockets that could
+reach another program, System V and POSIX message queues, owners and attributes of files. Calls that are
+harmless or not depending on whom or what they name (a process, a path) are handed to the sandbox's supervisor, which decides
+(`deputies`). `docs/isolation.md` lists the calls with the reasons.
 """
 
 from __future__ import annotations
 
 import errno
-import platform
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterable
+
+from mlgym_lite.isolation.system_calls import Machine, machine
 
 _LOAD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_SET, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
-_ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_ALLOW, _KILL_PROCESS, _ERRNO, _NOTIFY = 0x7FFF0000, 0x80000000, 0x00050000, 0x7FC00000
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
 _X32_BIT = 0x40000000
 _NAMESPACE_FLAGS = 0x7E020000  # every CLONE_NEW*
 _TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
+_SIGNAL_OWNER_REQUESTS = (0x8901, 0x8902)  # FIOSETOWN, SIOCSPGRP
 _FILE_LEASES = (1024,)  # F_SETLEASE, with which a reader of a shared file holds up who opens it
-_SOCKET_FAMILIES = (1, 2, 10, 16)  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK
+_SIGNAL_OWNER_COMMANDS = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX: a signal to any process on a file's behalf
+_UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
+_STREAM, _SEQUENCED_PACKET, _SOCKET_TYPE_MASK = 1, 5, 0xF
+_READ_ONLY_TRUNCATION = (0x203, 0x200)  # O_TRUNC with O_RDONLY, as a mask and a value
+
+REFUSED = (
+    "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd", "keyctl", "add_key", "request_key", "bpf",
+    "perf_event_open", "userfaultfd", "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "name_to_handle_at",
+    "open_by_handle_at", "quotactl", "quotactl_fd", "swapon", "swapoff", "reboot", "kexec_load", "kexec_file_load",
+    "init_module", "finit_module", "delete_module", "acct", "syslog", "personality", "iopl", "ioperm", "modify_ldt",
+    "clock_settime", "clock_adjtime", "adjtimex", "settimeofday", "fanotify_init", "vhangup", "lookup_dcookie", "uselib",
+)  # fmt: skip
+"""Answered with EPERM in every sandbox."""
+ABSENT = (
+    "clone3", "io_uring_setup", "io_uring_enter", "io_uring_register", "open_tree", "move_mount", "fsopen", "fsconfig",
+    "fsmount", "fspick", "mount_setattr", "memfd_secret", "statmount", "listmount",
+)  # fmt: skip
+"""Answered with ENOSYS in every sandbox."""
+REFUSED_WITHOUT_NAMESPACES = (
+    "shmget", "shmat", "shmctl", "shmdt", "semget", "semop", "semctl", "semtimedop", "msgget", "msgsnd", "msgrcv", "msgctl",
+    "mq_open", "mq_unlink", "chown", "fchown", "lchown", "fchownat", "setxattr", "lsetxattr", "fsetxattr", "setxattrat",
+    "removexattr", "lremovexattr", "fremovexattr", "removexattrat", "file_setattr", "migrate_pages", "process_madvise",
+    "process_mrelease",
+)  # fmt: skip
+"""Answered with EPERM where no namespace keeps users' queues, and no mount their files, apart."""
+FILE_DEPUTIES = ("chmod", "fchmod", "fchmodat", "fchmodat2", "utime", "utimes", "futimesat", "utimensat")
+"""Change a file that landlock does not look at: done by the supervisor, for files the agent may write."""
+PROCESS_DEPUTIES = (
+    "prlimit64", "setpriority", "ioprio_set", "sched_setparam", "sched_setscheduler", "sched_setaffinity", "sched_setattr",
+)  # fmt: skip
+"""Name a process by its number: let through by the supervisor for processes of the sandbox."""
+SIGNAL_DEPUTIES = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
+"""Likewise, where landlock does not hold signals back itself (before its ABI 6)."""
+_HARMLESS_ON_ITSELF = ("prlimit64", "sched_setparam", "sched_setscheduler", "sched_setaffinity", "sched_setattr")
+
+_SIGNALS_SCOPED_FROM, _TRUNCATION_FROM = 6, 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Machine:
-    audit_value: int
-    refused: dict[str, int]
-    absent: dict[str, int]
-    clone: int
-    ioctl: int
-    fcntl: int
-    socket: int
+def filter_program(machine_name: str = "") -> bytes | None:
+    """The filter of a sandbox in namespaces, an array of struct sock_filter; None where there is none for the machine."""
+    known = machine(machine_name)
+    if known is None:
+        return None
+    sockets = _families(known, (_UNIX, _INET, _INET6, _NETLINK))
+    return b"".join([*_beginning(known), *sockets, *_ending(known, _TERMINAL_INJECTION, _FILE_LEASES)])
 
 
-# fmt: off
-_X86_64 = _Machine(
-    audit_value=0xC000003E, clone=56, ioctl=16, fcntl=72, socket=41,
-    refused={
-        "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312, "pidfd_getfd": 438,
-        "keyctl": 250, "add_key": 248, "request_key": 249, "bpf": 321, "perf_event_open": 298, "userfaultfd": 323,
-        "unshare": 272, "setns": 308, "mount": 165, "umount2": 166, "pivot_root": 155, "chroot": 161,
-        "name_to_handle_at": 303, "open_by_handle_at": 304, "quotactl": 179, "quotactl_fd": 443, "swapon": 167,
-        "swapoff": 168, "reboot": 169, "kexec_load": 246, "kexec_file_load": 320, "init_module": 175,
-        "finit_module": 313, "delete_module": 176, "acct": 163, "syslog": 103, "personality": 135, "iopl": 172,
-        "ioperm": 173, "modify_ldt": 154, "clock_settime": 227, "clock_adjtime": 305, "adjtimex": 159,
-        "settimeofday": 164, "fanotify_init": 300, "vhangup": 153, "lookup_dcookie": 212, "uselib": 134,
-    },
-    absent={
-        "clone3": 435, "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "open_tree": 428,
-        "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "mount_setattr": 442,
-        "memfd_secret": 447, "statmount": 457, "listmount": 458,
-    },
-)
-_AARCH64 = _Machine(
-    audit_value=0xC00000B7, clone=220, ioctl=29, fcntl=25, socket=198,
-    refused={
-        "ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272, "pidfd_getfd": 438,
-        "keyctl": 219, "add_key": 217, "request_key": 218, "bpf": 280, "perf_event_open": 241, "userfaultfd": 282,
-        "unshare": 97, "setns": 268, "mount": 40, "umount2": 39, "pivot_root": 41, "chroot": 51,
-        "name_to_handle_at": 264, "open_by_handle_at": 265, "quotactl": 60, "quotactl_fd": 443, "swapon": 224,
-        "swapoff": 225, "reboot": 142, "kexec_load": 104, "kexec_file_load": 294, "init_module": 105,
-        "finit_module": 273, "delete_module": 106, "acct": 89, "syslog": 116, "personality": 92,
-        "clock_settime": 112, "clock_adjtime": 266, "adjtimex": 171, "settimeofday": 170, "fanotify_init": 262,
-        "vhangup": 58, "lookup_dcookie": 18,
-    },
-    absent={
-        "clone3": 435, "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "open_tree": 428,
-        "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "mount_setattr": 442,
-        "memfd_secret": 447, "statmount": 457, "listmount": 458,
-    },
-)
-# fmt: on
-_MACHINES = {"x86_64": _X86_64, "aarch64": _AARCH64}
+def landlock_filter(abi: int, *, network: bool, machine_name: str = "") -> bytes | None:
+    """The filter of a sandbox without namespaces under a landlock ABI; with `network`, internet sockets are allowed."""
+    known = machine(machine_name)
+    if known is None:
+        return None
+    families = (_INET, _INET6, _NETLINK) if network else ()
+    program = [
+        *_beginning(known),
+        *_answers(known, REFUSED_WITHOUT_NAMESPACES, _ERRNO | errno.EPERM),
+        *_answers(known, ("pidfd_send_signal",) if abi < _SIGNALS_SCOPED_FROM else (), _ERRNO | errno.ENOSYS),
+        *_deputised(known, abi),
+        *(_without_truncation(known) if abi < _TRUNCATION_FROM else ()),
+        *_families(known, families),
+        *_connected_pairs_only(known),
+        *_ending(known, (*_TERMINAL_INJECTION, *_SIGNAL_OWNER_REQUESTS), (*_FILE_LEASES, *_SIGNAL_OWNER_COMMANDS)),
+    ]
+    return b"".join(program)
 
 
-def filter_program(machine: str = "") -> bytes | None:
-    """The filter for a machine (default: this one) as an array of struct sock_filter; None where there is none for it."""
-    known = _MACHINES.get(machine or platform.machine())
-    return None if known is None else b"".join(_program(known))
+def deputised_calls(abi: int, machine_name: str = "") -> dict[int, str]:
+    """Number and name of the calls that `landlock_filter` hands to the supervisor."""
+    known = machine(machine_name)
+    assert known is not None
+    return {known.numbers[name]: name for name in _deputies(abi) if name in known.numbers}
+
+
+def _deputies(abi: int) -> tuple[str, ...]:
+    signals = SIGNAL_DEPUTIES if abi < _SIGNALS_SCOPED_FROM else ()
+    return (*FILE_DEPUTIES, *PROCESS_DEPUTIES, *signals)
 
 
 def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
@@ -94,51 +117,89 @@ def _argument(index: int) -> bytes:
     return _instruction(_LOAD, _ARGUMENTS_AT + 8 * index)
 
 
-def _program(machine: _Machine) -> list[bytes]:
+def _for_call(known: Machine, name: str, body: list[bytes]) -> list[bytes]:
+    """Instructions that run for one call only and always return; nothing where the machine lacks the call."""
+    if name not in known.numbers:
+        return []
+    return [_instruction(_JUMP_EQUAL, known.numbers[name], if_false=len(body)), *body]
+
+
+def _answers(known: Machine, names: Iterable[str], answer: int) -> list[bytes]:
+    return [part for name in names for part in _for_call(known, name, [_instruction(_RETURN, answer)])]
+
+
+def _beginning(known: Machine) -> list[bytes]:
     program = [
         _instruction(_LOAD, _ARCHITECTURE_AT),
-        _instruction(_JUMP_EQUAL, machine.audit_value, if_true=1),
+        _instruction(_JUMP_EQUAL, known.audit_value, if_true=1),
         _instruction(_RETURN, _KILL_PROCESS),
         _instruction(_LOAD, _NUMBER_AT),
     ]
-    if machine is _X86_64:
+    if known.has_x32:
         program += [_instruction(_JUMP_GREATER_EQUAL, _X32_BIT, if_false=1), _fail(errno.ENOSYS)]
-    for number in machine.refused.values():
-        program += [_instruction(_JUMP_EQUAL, number, if_false=1), _fail(errno.EPERM)]
-    for number in machine.absent.values():
-        program += [_instruction(_JUMP_EQUAL, number, if_false=1), _fail(errno.ENOSYS)]
-    return [
-        *program,
-        *_clone(machine),
-        *_without_requests(machine.ioctl, _TERMINAL_INJECTION),
-        *_without_requests(machine.fcntl, _FILE_LEASES),
-        *_socket(machine),
-        _instruction(_RETURN, _ALLOW),
-    ]
-
-
-def _clone(machine: _Machine) -> list[bytes]:
-    body = [
+    program += _answers(known, REFUSED, _ERRNO | errno.EPERM)
+    program += _answers(known, ABSENT, _ERRNO | errno.ENOSYS)
+    clone = [
         _argument(0),
         _instruction(_JUMP_SET, _NAMESPACE_FLAGS, if_false=1),
         _fail(errno.EPERM),
         _instruction(_RETURN, _ALLOW),
     ]
-    return [_instruction(_JUMP_EQUAL, machine.clone, if_false=len(body)), *body]
+    return [*program, *_for_call(known, "clone", clone)]
 
 
-def _without_requests(number: int, requests: tuple[int, ...]) -> list[bytes]:
+def _ending(known: Machine, requests: tuple[int, ...], commands: tuple[int, ...]) -> list[bytes]:
+    return [
+        *_without_requests(known, "ioctl", requests),
+        *_without_requests(known, "fcntl", commands),
+        _instruction(_RETURN, _ALLOW),
+    ]
+
+
+def _without_requests(known: Machine, name: str, requests: tuple[int, ...]) -> list[bytes]:
     """Refuse a call where its second argument is one of the requests."""
     body = [_argument(1)]
     for request in requests:
         body += [_instruction(_JUMP_EQUAL, request, if_false=1), _fail(errno.EPERM)]
-    body.append(_instruction(_RETURN, _ALLOW))
-    return [_instruction(_JUMP_EQUAL, number, if_false=len(body)), *body]
+    return _for_call(known, name, [*body, _instruction(_RETURN, _ALLOW)])
 
 
-def _socket(machine: _Machine) -> list[bytes]:
+def _families(known: Machine, families: tuple[int, ...]) -> list[bytes]:
     body = [_argument(0)]
-    for family in _SOCKET_FAMILIES:
+    for family in families:
         body += [_instruction(_JUMP_EQUAL, family, if_false=1), _instruction(_RETURN, _ALLOW)]
-    body.append(_fail(errno.EAFNOSUPPORT))
-    return [_instruction(_JUMP_EQUAL, machine.socket, if_false=len(body)), *body]
+    return _for_call(known, "socket", [*body, _fail(errno.EAFNOSUPPORT)])
+
+
+def _connected_pairs_only(known: Machine) -> list[bytes]:
+    """A pair of datagram sockets could send to any other socket by name; streams and sequenced packets cannot."""
+    body = [_argument(1), _instruction(_AND, _SOCKET_TYPE_MASK)]
+    for kind in (_STREAM, _SEQUENCED_PACKET):
+        body += [_instruction(_JUMP_EQUAL, kind, if_false=1), _instruction(_RETURN, _ALLOW)]
+    return _for_call(known, "socketpair", [*body, _fail(errno.EAFNOSUPPORT)])
+
+
+def _deputised(known: Machine, abi: int) -> list[bytes]:
+    program: list[bytes] = []
+    for name in _deputies(abi):
+        body = [_instruction(_RETURN, _NOTIFY)]
+        if name in _HARMLESS_ON_ITSELF:  # process 0 is the caller
+            body = [_argument(0), _instruction(_JUMP_EQUAL, 0, if_false=1), _instruction(_RETURN, _ALLOW), *body]
+        program += _for_call(known, name, body)
+    return program
+
+
+def _without_truncation(known: Machine) -> list[bytes]:
+    """Before its ABI 3 landlock lets a file that may only be read be emptied, by truncate(2) or by opening it."""
+    mask, value = _READ_ONLY_TRUNCATION
+    program = _answers(known, ("truncate",), _ERRNO | errno.EPERM) + _answers(known, ("openat2",), _ERRNO | errno.ENOSYS)
+    for name, index in (("open", 1), ("openat", 2)):
+        body = [
+            _argument(index),
+            _instruction(_AND, mask),
+            _instruction(_JUMP_EQUAL, value, if_false=1),
+            _fail(errno.EACCES),
+            _instruction(_RETURN, _ALLOW),
+        ]
+        program += _for_call(known, name, body)
+    return program

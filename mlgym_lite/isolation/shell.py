@@ -16,6 +16,7 @@ import contextlib
 import os
 import shlex
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from mlgym_lite.errors import SandboxError
@@ -28,12 +29,17 @@ from mlgym_lite.isolation.waiting import readable
 _BASH = ("/bin/bash", "--noprofile", "--norc", "--noediting", "-i")
 _START_SECONDS = 30.0
 
+SetUp = Callable[[str], str]
+
 
 class Shell:
     """One bash in one sandbox; whoever opened it closes it."""
 
-    def __init__(self, mechanism: Mechanism, request: SandboxRequest, identity: Identity, set_up: str = "") -> None:
-        """Start the sandbox (`request.command` and its descriptors are filled in here) and run `set_up` in the shell."""
+    def __init__(self, mechanism: Mechanism, request: SandboxRequest, identity: Identity, set_up: SetUp | None = None) -> None:
+        """Start the sandbox (`request.command` and its descriptors are filled in here).
+
+        `set_up` gets the sandbox's root and gives the text that the shell runs first.
+        """
         self._stack = contextlib.ExitStack()
         try:
             self._channels = ShellChannels()
@@ -41,7 +47,8 @@ class Shell:
             self.sandbox: Sandbox = self._start(mechanism, request, identity)
             self._stack.callback(self.sandbox.close)
             self._channels.started()
-            self._wait_for_start(set_up and f"{set_up}\n{self._own_variables(request)}")
+            text = set_up(self.sandbox.root) if set_up else ""
+            self._wait_for_start(text and f"{text}\n{self._own_variables(request)}")
         except BaseException:
             self.close()
             raise
@@ -67,6 +74,7 @@ class Shell:
         """Set the engine's variables again, which a snapshot's may have replaced."""
         known = {**request.environment, **self._channels.variables}
         own = {name: value for name, value in known.items() if name.startswith("MLGYM_LITE_")}
+        own["MLGYM_LITE_ROOT"] = self.sandbox.root
         return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in own.items())
 
     def _wait_for_start(self, set_up: str) -> None:

@@ -3,7 +3,7 @@
 The base holds the packages of one requirements file for one interpreter. uv builds it into the cache, after which it is
 only ever shown read-only, at /opt/mlgym/base. A run's own environment at /venv is a pyvenv.cfg, links to the interpreter
 and one .pth line that adds the base's packages behind its own (https://docs.python.org/3/library/site.html); what the agent
-installs there goes with the run. Scripts of the base start /venv/bin/python, so that `pip` there installs into /venv.
+installs there goes with the run. Scripts of the base start the run's interpreter, so that `pip` there installs into /venv.
 With `--python PATH` the base is that interpreter's own environment, shown read-only where it lies.
 """
 
@@ -25,13 +25,14 @@ from pathlib import Path
 
 from mlgym_lite.errors import EnvironmentBuildError
 from mlgym_lite.isolation.protocol import Mount
+from mlgym_lite.isolation.toolkit import INSIDE
 from mlgym_lite.processes import ProgramResult, run_program
 
 logger = logging.getLogger(__name__)
 
 INSIDE_VENV = "/venv"
-INSIDE_BASE = "/opt/mlgym/base"
-_LAYOUT = 1
+INSIDE_BASE = f"{INSIDE}/base"
+_LAYOUT = 2
 _PROBE = (
     "import json,sys,sysconfig;print(json.dumps([sys.prefix,sys.base_prefix,sys._base_executable,"
     "'%d.%d'%sys.version_info[:2],sysconfig.get_path('purelib'),sysconfig.get_path('platlib')]))"
@@ -236,18 +237,22 @@ def _without_virtual_environment(environment: Mapping[str, str]) -> dict[str, st
     return {name: value for name, value in environment.items() if name not in {"VIRTUAL_ENV", "CONDA_PREFIX"}}
 
 
+_SCRIPT_START = b"#!/bin/sh\n'''exec' \"${MLGYM_LITE_ROOT}/venv/bin/python\" \"$0\" \"$@\"\n' '''\n"
+"""A shell script that hands itself to the run's own interpreter, and to Python a text without effect."""
+
+
 def _redirect_scripts(environment: Path) -> None:
-    """Have the scripts start the run's own interpreter at /venv, not the base's."""
+    """Have the scripts start the run's own interpreter, wherever the sandbox shows it, not the base's."""
     old = f"#!{environment}/bin/python".encode()
     for script in (environment / "bin").iterdir():
         if script.is_symlink() or not script.is_file():
             continue
         content = script.read_bytes()
-        first, newline, rest = content.partition(b"\n")
+        first, _, rest = content.partition(b"\n")
         if first.startswith(old):
             mode = script.stat().st_mode
             script.unlink()  # uv may share the file with its cache
-            script.write_bytes(f"#!{INSIDE_VENV}/bin/python".encode() + newline + rest)
+            script.write_bytes(_SCRIPT_START + rest)
             script.chmod(mode)
 
 
@@ -266,8 +271,14 @@ def make_layer(folder: Path, base: BaseEnvironment, further_packages: tuple[str,
     (folder / "pyvenv.cfg").write_text(home, encoding="utf-8")
     added = (*base.package_folders, *further_packages)
     if added:
-        line = "import site; " + "; ".join(f"site.addsitedir({path!r})" for path in added)
+        line = "import os, site; root = os.environ.get('MLGYM_LITE_ROOT', ''); "
+        line += "; ".join(f"site.addsitedir({_as_seen(path)})" for path in added)
         (packages / "_mlgym_lite_base.pth").write_text(line + "\n", encoding="utf-8")
+
+
+def _as_seen(path: str) -> str:
+    """A folder as Python text: the sandbox's own places lie below its root, the host's where they are."""
+    return f"root + {path!r}" if path.startswith(f"{INSIDE}/") else repr(path)
 
 
 def search_path(base: BaseEnvironment, *, tools: str | None = None) -> str:

@@ -15,9 +15,7 @@ from tiny_task import TASK_TOML
 
 import mlgym_lite
 from mlgym_lite import Episode, Step
-from mlgym_lite.config.run_settings import RunSettings
-
-pytestmark = pytest.mark.kernel
+from mlgym_lite.config.run_settings import IsolationChoice, RunSettings
 
 OpenEpisode = Callable[..., Episode]
 QUICK = TASK_TOML.replace("command_timeout_sec = 30", "command_timeout_sec = 1").replace("max_steps = 20", "max_steps = 100")
@@ -27,13 +25,15 @@ GIVE_UP_SECONDS = 10.0
 
 
 @pytest.fixture
-def open_episode(make_task: Callable[..., Path], environment: dict[str, str], tmp_path: Path) -> Iterator[OpenEpisode]:
+def open_episode(
+    mechanism: IsolationChoice, make_task: Callable[..., Path], environment: dict[str, str], tmp_path: Path
+) -> Iterator[OpenEpisode]:
     """Opens episodes of a task file's text and closes them after the test."""
     with contextlib.ExitStack() as stack:
 
         def open_one(toml: str = TASK_TOML, **options: object) -> Episode:
             task = mlgym_lite.load_task(make_task(toml=toml))
-            settings = RunSettings(output=tmp_path / "run")
+            settings = RunSettings(output=tmp_path / "run", isolation=mechanism)
             return stack.enter_context(Episode(task, settings=settings, environment=environment, **options))  # type: ignore[arg-type]
 
         yield open_one
@@ -67,8 +67,10 @@ def is_renewed(step: Step) -> bool:
 
 def test_state_is_kept(episode: Episode) -> None:
     """Variables, functions, options, aliases and the working directory last from one command to the next."""
-    episode.step("a=5; export b=6; f() { echo f$a; }; shopt -s nullglob; alias hey='echo alias'; cd /tmp; umask 077")
-    step = episode.step("echo $a $(printenv b) $PWD $(umask); f; hey; echo *.nothing")
+    episode.step(
+        "a=5; export b=6; f() { echo f$a; }; shopt -s nullglob; alias hey='echo alias'; cd $MLGYM_LITE_ROOT/tmp; umask 077"
+    )
+    step = episode.step("echo $a $(printenv b) ${PWD#$MLGYM_LITE_ROOT} $(umask); f; hey; echo *.nothing")
     assert step.observation == "5 6 /tmp 0077\nf5\nalias\n\n"
     assert step.working_directory == "/tmp"
 
@@ -130,13 +132,13 @@ def test_no_terminal(episode: Episode) -> None:
 )
 def test_time_out_keeps_the_shell(quick: Episode, command: str) -> None:
     """A command that takes too long is ended, is said to have been, and leaves the shell with its variables."""
-    quick.step("kept=5; cd /tmp")
+    quick.step("kept=5; cd $MLGYM_LITE_ROOT/tmp")
     started = time.monotonic()
     step = quick.step(command)
     assert time.monotonic() - started < GIVE_UP_SECONDS
     assert "longer than allowed" in step.observation
     assert not is_renewed(step)
-    assert quick.step("echo $kept $PWD").observation == "5 /tmp\n"
+    assert quick.step("echo $kept ${PWD#$MLGYM_LITE_ROOT}").observation == "5 /tmp\n"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,7 @@ def test_time_out_of_a_program_that_ignores_interrupts(quick: Episode, command: 
     assert step.observation.startswith("before\n")
     assert "longer than allowed" in step.observation
     quick.step("trap - INT")
-    assert quick.step("echo $kept; pgrep sleep; pgrep python3").observation == "5\n"
+    assert quick.step("echo $kept; pgrep -s 0 sleep; pgrep -s 0 python3").observation == "5\n"
 
 
 def test_time_out_of_a_loop_over_programs_that_ignore_interrupts(quick: Episode) -> None:
@@ -305,10 +307,10 @@ def test_order_of_output_and_errors(episode: Episode) -> None:
 )
 def test_shell_that_ends_is_replaced(episode: Episode, command: str) -> None:
     """A command that ends the shell gets the agent a new one in /workspace, and files are kept."""
-    episode.step("echo kept > kept; x=5; cd /tmp")
+    episode.step("echo kept > kept; x=5; cd $MLGYM_LITE_ROOT/tmp")
     step = episode.step(command)
     assert is_renewed(step)
-    assert episode.step("echo [$x] $PWD; cat kept").observation == "[] /workspace\nkept\n"
+    assert episode.step("echo [$x] ${PWD#$MLGYM_LITE_ROOT}; cat kept").observation == "[] /workspace\nkept\n"
 
 
 def test_exec_of_a_program_runs_it_to_its_end(episode: Episode) -> None:
@@ -526,27 +528,27 @@ def test_unusual_working_directories(episode: Episode, name: str) -> None:
     quoted = "'" + name.replace("'", "'\\''") + "'"
     step = episode.step(f"mkdir -- ./{quoted} && cd -- ./{quoted}")
     assert step.working_directory == f"/workspace/{name}"
-    assert episode.step("pwd").observation == f"/workspace/{name}\n"
+    assert episode.step("pwd").observation == f"{episode.root}/workspace/{name}\n"
 
 
 def test_deleted_working_directory(episode: Episode) -> None:
     """A working directory that is deleted is no hindrance."""
     episode.step("mkdir gone; cd gone; rmdir ../gone")
     assert is_usable(episode)
-    assert episode.step("cd /workspace").working_directory == "/workspace"
+    assert episode.step("cd $MLGYM_LITE_ROOT/workspace").working_directory == "/workspace"
 
 
 def test_deep_working_directory(episode: Episode) -> None:
     """A working directory with a path longer than the kernel takes is no hindrance."""
     episode.step('for i in {1..30}; do mkdir $(printf "d%.0s" {1..250}); cd d*; done 2>/dev/null')
     assert is_usable(episode)
-    assert episode.step("cd /tmp").working_directory == "/tmp"
+    assert episode.step("cd $MLGYM_LITE_ROOT/tmp").working_directory == "/tmp"
 
 
 def test_a_forged_working_directory_is_only_told(episode: Episode) -> None:
     """An agent that sets PWD itself deceives itself only."""
     episode.step("PWD=/forged")
-    assert episode.step("cd /workspace; /bin/pwd").observation == "/workspace\n"
+    assert episode.step("cd $MLGYM_LITE_ROOT/workspace; /bin/pwd").observation.endswith("/workspace\n")
 
 
 # Memory and processes

@@ -157,7 +157,15 @@ def test_scripts_of_a_base_start_the_runs_own_interpreter(tmp_path: Path) -> Non
     (tmp_path / "bin" / "other").write_text("#!/bin/sh\n", encoding="utf-8")
     (tmp_path / "bin" / "link").symlink_to("pip")
     _redirect_scripts(tmp_path)
-    assert (tmp_path / "bin" / "pip").read_text(encoding="utf-8") == "#!/venv/bin/python\nprint()\n"
+    start = tmp_path / "venv" / "bin"
+    start.mkdir(parents=True)
+    (start / "python").write_text('#!/bin/sh\necho run "$@"\n', encoding="utf-8")
+    (start / "python").chmod(0o755)
+    script = tmp_path / "bin" / "pip"
+    script.chmod(0o755)
+    done = subprocess.run([script, "a b"], env={"MLGYM_LITE_ROOT": str(tmp_path)}, capture_output=True, text=True, check=True)
+    assert done.stdout == f"run {script} a b\n"
+    assert subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout == "\n"
     assert shared.read_text(encoding="utf-8").startswith(f"#!{tmp_path}")
     assert (tmp_path / "bin" / "other").read_text(encoding="utf-8") == "#!/bin/sh\n"
 

