@@ -1,7 +1,7 @@
 """The landlock mechanism: a sandbox without namespaces, for hosts where those are switched off (Linux 5.13 or newer).
 
-Theory of operation. The launcher thread makes the sandbox's root, a folder with links to what the request shows, and starts
-the supervisor (`supervisor`), a program of ours that confines a child with landlock rules and a system call filter and lets it
+Theory of operation. The launcher thread starts the supervisor (`supervisor`), a program of ours that makes the sandbox's root,
+a folder with links to what the request shows, confines a child with landlock rules and a system call filter, and lets it
 become the command. What the agent writes lies in the workspace, its virtual environment and the root; the root is removed by
 the supervisor, which outlives a killed engine for that. The end of the lifeline is the end of the sandbox.
 
@@ -11,12 +11,11 @@ the supervisor, which outlives a killed engine for that. The end of the lifeline
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import logging
 import os
-import shutil
+import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,12 +23,13 @@ from pathlib import Path
 
 from mlgym_lite.errors import IsolationError, SandboxError
 from mlgym_lite.isolation.confinement import landlock_abi
-from mlgym_lite.isolation.landlock_plan import OWN_PLACES, Confinement, is_in_place, plan, weakened
+from mlgym_lite.isolation.landlock_plan import ROOT_VARIABLE, Confinement, plan, weakened
 from mlgym_lite.isolation.limits import LimitGroup, choose_limits
 from mlgym_lite.isolation.protocol import Identity, SandboxRequest
 from mlgym_lite.isolation.root_start import OwnUser
 from mlgym_lite.isolation.running_sandbox import Parts, RunningSandbox, first_report
 from mlgym_lite.isolation.seccomp import deputised_calls, landlock_filter
+from mlgym_lite.isolation.supervisor import remove_folder
 from mlgym_lite.processes import launcher_thread
 
 logger = logging.getLogger(__name__)
@@ -84,17 +84,13 @@ class LandlockMechanism:
             failed.callback(os.close, lifeline)
             for descriptor in (block_end, block, lifeline_end):
                 stack.callback(os.close, descriptor)
-            root, lock = _make_root(request)
-            stack.callback(os.close, lock)
-            descriptors = {"status": status_end, "block": block_end, "lifeline": lifeline_end, "lock": lock}
+            root = Path(tempfile.gettempdir(), f"mlgym-lite-{os.geteuid()}-{secrets.token_hex(6)}")
+            descriptors = {"status": status_end, "block": block_end, "lifeline": lifeline_end}
             try:
                 content = plan(request, root, self._confinement(request), descriptors, self._most_processes(request))
                 process = _spawn(stack, request, content)
-            except BaseException as error:
-                shutil.rmtree(root, ignore_errors=True)
-                if isinstance(error, OSError):
-                    raise SandboxError(f"the landlock supervisor does not start: {error}") from error
-                raise
+            except OSError as error:
+                raise SandboxError(f"the landlock supervisor does not start: {error}") from error
             try:
                 group.add(process.pid)
                 os.write(block, b"\0")
@@ -102,9 +98,8 @@ class LandlockMechanism:
                 if "error" in report:
                     raise SandboxError(f"the landlock sandbox could not be made: {report['error']}")
             except BaseException as error:
-                process.terminate()
+                process.terminate()  # before its main program runs there is no root to remove, and after that it does so
                 process.wait()
-                shutil.rmtree(root, ignore_errors=True)  # it may have ended before it could see to that
                 if isinstance(error, OSError):
                     raise SandboxError(f"the sandbox could not be put under its limits: {error}") from error
                 raise
@@ -112,7 +107,7 @@ class LandlockMechanism:
             return RunningSandbox(
                 Parts(
                     process=process, first=process.pid, status=status, error=request.standard_error, group=group,
-                    end=lambda: os.close(lifeline), root=str(root),
+                    end=lambda: os.close(lifeline), root=str(root), after_end=lambda: _sweep(root),
                 )
             )  # fmt: skip
 
@@ -143,28 +138,6 @@ def usable_abi(newest: int = _NEWEST_ABI) -> int:
     return min(abi, newest)
 
 
-def _make_root(request: SandboxRequest) -> tuple[Path, int]:
-    """The sandbox's own folder, with a lock that says it is in use; whoever holds the lock's descriptor uses it."""
-    root = Path(tempfile.mkdtemp(prefix=f"mlgym-lite-{os.geteuid()}-"))
-    lock = os.open(root / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        with contextlib.suppress(OSError):  # where the file system has no locks, whoever cleans up leaves the folder alone
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for place in OWN_PLACES:
-            (root / place.lstrip("/")).mkdir(parents=True, mode=0o700)
-        for mount in request.mounts:
-            if not is_in_place(mount):
-                link = root / mount.target.lstrip("/")
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(mount.source)
-    except OSError as error:
-        os.close(lock)
-        shutil.rmtree(root, ignore_errors=True)
-        room = " (make room there, or name another folder with TMPDIR)" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        raise SandboxError(f"{root}: the sandbox's folder cannot be made: {error.strerror}{room}") from error
-    return root, lock
-
-
 def _spawn(stack: contextlib.ExitStack, request: SandboxRequest, content: dict[str, object]) -> subprocess.Popen[bytes]:
     memory = os.memfd_create("mlgym-lite-plan")
     stack.callback(os.close, memory)
@@ -181,6 +154,25 @@ def _spawn(stack: contextlib.ExitStack, request: SandboxRequest, content: dict[s
         stderr=request.standard_error, pass_fds=(memory, *descriptors.values(), *request.passed_descriptors), umask=0o022,
         start_new_session=True,
     )  # fmt: skip
+
+
+def _sweep(root: Path) -> None:
+    """Kill what a supervisor that was killed itself has left, told by its environment, and remove its folder."""
+    if not root.exists():
+        return  # the supervisor has seen to everything
+    mark = os.fsencode(f"{ROOT_VARIABLE}={root}")
+    while left := [process for process in Path("/proc").glob("[0-9]*") if _has_variable(process, mark)]:
+        for process in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(int(process.name), signal.SIGKILL)
+    remove_folder(str(root))
+
+
+def _has_variable(process: Path, mark: bytes) -> bool:
+    try:
+        return mark in (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
 
 
 def _count_tasks(user_id: int) -> int:

@@ -39,6 +39,8 @@ class Parts:
     group: LimitGroup
     end: Callable[[], None]
     """Begin the end of everything inside; called once."""
+    after_end: Callable[[], None] = lambda: None
+    """What is left to do when the program is gone."""
     root: str = ""
     """The folder below which the sandbox's own places lie; empty where they are at the top."""
 
@@ -110,6 +112,7 @@ class RunningSandbox:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        self._parts.after_end()
 
 
 def _process_descriptor(process_id: int) -> int | None:

@@ -9,13 +9,16 @@ signal nor trace it: the landlock domain, or else the deputies, do not let signa
 status     JSON lines to the engine: {"started": true} or {"error": text}, then {"exit-code": number}
 block      one byte from the engine once this process is under its limits
 lifeline   held by the engine; its end means the end
-lock       held as long as anything of the sandbox may live, for those who clean up after killed runs
+
+The file `lock` in the root is locked as long as anything of the sandbox may live, for those who clean up after killed runs.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
+import fcntl
 import json
 import os
 import select
@@ -31,6 +34,7 @@ from mlgym_lite.isolation.deputies import Deputies
 
 _SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36
 _PATIENCE_MILLISECONDS = 20
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,6 @@ class Descriptors:
     status: int
     block: int
     lifeline: int
-    lock: int
 
 
 def main() -> None:
@@ -62,8 +65,7 @@ def main() -> None:
             _Supervisor(plan, descriptors, wake).run()
     finally:
         _end_all()
-        for folder in plan["own_folders"]:
-            _remove(folder)
+        remove_folder(plan["root"])
 
 
 class _Supervisor:
@@ -76,10 +78,18 @@ class _Supervisor:
         self._deputies: Deputies | None = None
 
     def run(self) -> None:
+        """From making the root to the command's end."""
+        try:
+            lock = _make_root(self._plan)
+        except OSError as error:
+            full = " (make room there, or name another folder with TMPDIR)" if error.errno in _NO_ROOM else ""
+            self._tell({"error": f"{error.filename}: cannot be made: {error.strerror}{full}"})
+            return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = os.fork()
         if command == 0:
             ours.close()
+            os.close(lock)
             _become_command(self._plan, theirs)
         theirs.close()
         self._let_go_of_the_commands_descriptors()
@@ -153,10 +163,25 @@ class _Supervisor:
             os.write(self._descriptors.status, json.dumps(message).encode("utf-8") + b"\n")
 
 
+def _make_root(plan: dict[str, Any]) -> int:
+    """Make the sandbox's own folder with its links; a descriptor that holds its lock."""
+    os.mkdir(plan["root"], 0o700)
+    lock = os.open(plan["root"] + "/lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    with contextlib.suppress(OSError):  # where the file system has no locks, whoever cleans up leaves the folder alone
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for folder in plan["own_folders"]:
+        os.makedirs(folder, 0o700)
+    for link, source in plan["links"].items():
+        os.makedirs(os.path.dirname(link), 0o700, exist_ok=True)
+        os.symlink(source, link)
+    return lock
+
+
 def _become_command(plan: dict[str, Any], link: socket.socket) -> None:
     """Confine this process and become the command; what fails is told over the link."""
     try:
         os.setsid()
+        ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)  # should the supervisor be killed
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
@@ -248,7 +273,7 @@ def _send(process: int, number: int) -> None:
         os.kill(process, number)
 
 
-def _remove(folder: str) -> None:
+def remove_folder(folder: str) -> None:
     """Remove a folder the agent could write, rights taken away included; links are never followed."""
 
     def give_rights_and_go_on(_: Any, path: str, __: Any) -> None:
