@@ -18,9 +18,17 @@ from mlgym_lite.cli import options as shared
 @click.option("--file-only", is_flag=True, help="Read and check the files, run nothing.")
 @shared.isolation
 @shared.data
+@shared.network_options
 @shared.json_output
 def command(
-    tasks: tuple[str, ...], every: bool, variant: str, file_only: bool, isolation: str, data: Path | None, as_json: bool
+    tasks: tuple[str, ...],
+    every: bool,
+    variant: str,
+    file_only: bool,
+    isolation: str,
+    data: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Check TASKS: the task file, the baseline, an empty submission, and every script in cheats/."""
     from mlgym_lite.cli.printing import harmless, number, one_line, print_json
@@ -34,7 +42,8 @@ def command(
     names = tuple(shipped_task_names()) if every else tasks
     if not names:
         raise click.UsageError("name at least one task, or use --all")
-    settings = RunSettings(variant=cast(Variant, variant), isolation=cast(IsolationChoice, isolation), data=data)
+    choice = cast(IsolationChoice, isolation)
+    settings = RunSettings(variant=cast(Variant, variant), isolation=choice, data=data, **shared.network_settings(options))
     results: list[CheckResult] = []
     loaded, problems = [], []
     for name in names:

@@ -26,6 +26,41 @@ json_output = click.option("--json", "as_json", is_flag=True, help="Print one JS
 quiet = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors, and the JSON of --json.")
 
 
+_NETWORK = (
+    click.option(
+        "--network", type=click.Choice(["no-network", "allowlist", "public"]),
+        help="What the agent may reach (default: what the profile says, which is no network).",
+    ),
+    click.option(
+        "--allow-host", "allowed_hosts", multiple=True, metavar="HOST",
+        help="A host for --network allowlist, such as pypi.org or *.pythonhosted.org; may be repeated.",
+    ),
+    click.option("--wheelhouse", type=PATH, help="Folder of Python packages from which the agent can install."),
+)  # fmt: skip
+
+
+def network_options(function: Function) -> Function:
+    """Options that say what the agent's sandbox may reach."""
+    for option in reversed(_NETWORK):
+        function = option(function)
+    return function
+
+
+def network_settings(options: dict[str, Any]) -> dict[str, Any]:
+    """Fields of RunSettings from the options of `network_options`, which are taken out of `options`."""
+    from mlgym_lite.config.allowed_hosts import parse_allowed_host
+
+    network, hosts = options.pop("network"), options.pop("allowed_hosts")
+    if hosts and network != "allowlist":
+        raise click.UsageError("--allow-host goes with --network allowlist")
+    for host in hosts:
+        try:
+            parse_allowed_host(host)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--allow-host") from error
+    return {"network": network, "allowed_hosts": hosts, "wheelhouse": options.pop("wheelhouse")}
+
+
 class Seconds(click.FloatRange):
     """A number of seconds, more than none and finite."""
 
@@ -50,6 +85,7 @@ def episode_options(function: Function) -> Function:
             click.option("--gpus", type=click.IntRange(0), help="Number of GPUs (default: the task's)."),
             click.option("--python", type=PATH, help="An interpreter whose environment the agent's venv is layered over."),
             data,
+            *_NETWORK,
             click.option("--output", type=PATH, help="The run directory, which must not exist (default: below ./runs)."),
         )
     ):  # fmt: skip
@@ -73,5 +109,6 @@ def run_settings(options: dict[str, Any]) -> Any:
         gpus=options.pop("gpus"),
         data=options.pop("data"),
         python=options.pop("python"),
+        **network_settings(options),
         output=options.pop("output"),
     )

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from mlgym_lite.config.allowed_hosts import NetworkMode, parse_allowed_host
 from mlgym_lite.config.refusal import Refusal
 
 
@@ -34,8 +35,8 @@ class Table(BaseModel):
 
 
 _ONE_USER = BeforeValidator(Refusal("the sandbox has one user"))
-_NO_NETWORK = 'a sandbox has no network in this version; leave the key out or write network_mode = "no-network"'
-_Network = Annotated[Any, BeforeValidator(Refusal(_NO_NETWORK))]
+_NO_NETWORK = 'a grader has no network; leave the key out or write network_mode = "no-network"'
+_OLD_SWITCH = 'write network_mode = "public"'
 _NoService = Annotated[Any, BeforeValidator(Refusal("a sandbox holds one shell and no services"))]
 _NoSteps = Annotated[Any, BeforeValidator(Refusal("tasks of several steps cannot be run"))]
 _WholeFiles = Annotated[Any, BeforeValidator(Refusal("name the files themselves"))]
@@ -51,9 +52,17 @@ def _no_network(value: Any) -> Any:
     return value
 
 
+def _host_entry(value: str) -> str:
+    parse_allowed_host(value)
+    return value
+
+
+HostEntry = Annotated[str, AfterValidator(_host_entry)]
+
+
 def _no_internet(value: Any) -> Any:
     if value not in (None, False):
-        raise ValueError(f"not supported: {_NO_NETWORK}")
+        raise ValueError(f"not supported: {_OLD_SWITCH}")
     return value
 
 
@@ -87,8 +96,8 @@ class AgentTable(Table):
 
     timeout_sec: Positive | None = None
     user: Annotated[Any, _ONE_USER] = None
-    network_mode: _Network = None
-    allowed_hosts: _Network = None
+    network_mode: NetworkMode | None = None
+    allowed_hosts: list[HostEntry] | None = None
 
 
 class VerifierTable(Table):
@@ -98,7 +107,7 @@ class VerifierTable(Table):
     env: dict[str, str] = {}
     user: Annotated[Any, _ONE_USER] = None
     network_mode: Annotated[str | None, BeforeValidator(_no_network)] = None
-    allowed_hosts: _Network = None
+    allowed_hosts: Annotated[Any, BeforeValidator(Refusal(_NO_NETWORK))] = None
     environment_mode: Literal["separate"] | None = None
     environment: _OwnSandbox = None
     collect: _OwnSandbox = None
@@ -107,8 +116,8 @@ class VerifierTable(Table):
 class EnvironmentTable(Table):
     """[environment]: what the agent's sandbox has."""
 
-    network_mode: Annotated[str | None, BeforeValidator(_no_network)] = "no-network"
-    allowed_hosts: _Network = None
+    network_mode: NetworkMode | None = None
+    allowed_hosts: list[HostEntry] | None = None
     build_timeout_sec: Positive = 600.0
     docker_image: _Docker = None
     os: Literal["linux"] = "linux"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mlgym_lite.config.allowed_hosts import NetworkMode
 from mlgym_lite.config.task_file import Variant
 
 IsolationChoice = Literal["auto", "bubblewrap", "landlock", "none"]
@@ -29,5 +30,11 @@ class RunSettings:
     data: Path | None = None
     python: Path | None = None
     """An interpreter whose environment the agent's venv is layered over, instead of one built from the requirements."""
+    network: NetworkMode | None = None
+    """What the person running it grants the agent; None: what the profile grants."""
+    allowed_hosts: tuple[str, ...] = ()
+    """With the network `allowlist`, its hosts; none: the profile's."""
+    wheelhouse: Path | None = None
+    """A folder of Python packages from which the agent can install; None: the profile's."""
     output: Path | None = None
     """The run directory, which must not exist; None: a new one below runs/ in the working directory."""

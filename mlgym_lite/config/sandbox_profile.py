@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
-from mlgym_lite.config.harbor import Count, Table
+from mlgym_lite.config.allowed_hosts import NetworkMode
+from mlgym_lite.config.harbor import Count, HostEntry, Table
 from mlgym_lite.config.toml_errors import TomlProblems, parse, read_toml
 from mlgym_lite.errors import ProfileError
 from mlgym_lite.shipped_files import profiles_folder
@@ -17,7 +17,10 @@ class SandboxProfile(Table):
     """One profile; a key that is absent from the file has the value shown here."""
 
     description: str = ""
-    network: Literal["none"] = "none"
+    network: NetworkMode = "no-network"
+    allowed_hosts: list[HostEntry] = Field(default_factory=list)
+    """The hosts of the network `allowlist`, here or where a person chooses that mode without naming hosts."""
+    wheelhouse: str | None = None
     read_only: list[str] = Field(default_factory=list)
     processes: Count = 512
     open_files: Count = 4096
@@ -45,4 +48,6 @@ def load_profile(reference: str | Path) -> SandboxProfile:
     missing = [name for name in profile.read_only if not Path(name).is_absolute() or not Path(name).exists()]
     if missing:
         raise ProfileError(f"{path}: read_only: expected absolute paths that exist, not {', '.join(missing)}")
+    if profile.network == "allowlist" and not profile.allowed_hosts:
+        raise ProfileError(f'{path}: network = "allowlist" needs allowed_hosts, a list of hosts')
     return profile

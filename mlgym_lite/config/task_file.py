@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from mlgym_lite.config.harbor import DataTable, TaskFile
+from mlgym_lite.config.network_grant import Network
 from mlgym_lite.config.toml_errors import TomlProblems, parse, read_toml
 from mlgym_lite.errors import TaskError
 from mlgym_lite.shipped_files import shipped_task_names, tasks_folder
@@ -60,6 +61,11 @@ class Task:
         """Where its data comes from; None for a task without data."""
         return self.file.metadata.mlgym_lite.data
 
+    @property
+    def asked_network(self) -> Network | None:
+        """What the agent is to reach, where the file states it; [agent] wins over [environment]."""
+        return _asked_network(self.file)
+
     def path(self, name: str) -> Path:
         """A file or folder of the task by its name in task.toml."""
         return self.folder / name
@@ -86,6 +92,7 @@ def load_task(reference: str | Path) -> Task:
         problems += _path_problems(folder, raw, str(file))
         content = parse(TaskFile, _with_docker_hint(folder, raw), str(file))
         problems += _baseline_problems(content, str(file))
+        problems += _network_problems(content, str(file))
     except TomlProblems as error:
         problems = [*error.problems, *problems]
     problems += _folder_problems(folder)
@@ -239,6 +246,31 @@ def _baseline_problems(content: TaskFile, where: str) -> list[str]:
         for key, baseline in stated
         if baseline and ours.metric not in baseline
     ]
+
+
+def _asked_network(content: TaskFile) -> Network | None:
+    mode = content.agent.network_mode or content.environment.network_mode
+    if mode is None:
+        return None
+    own = content.agent.allowed_hosts
+    hosts = (content.environment.allowed_hosts if own is None else own) or []
+    return Network(mode=mode, allowed_hosts=tuple(hosts) if mode == "allowlist" else ())
+
+
+def _network_problems(content: TaskFile, where: str) -> list[str]:
+    agent, environment = content.agent, content.environment
+    modes = {"environment": environment.network_mode, "agent": agent.network_mode or environment.network_mode}
+    stated = {"environment": environment.allowed_hosts, "agent": agent.allowed_hosts}
+    problems = [
+        f'{where}: {table}.allowed_hosts: goes with network_mode = "allowlist" only'
+        for table, hosts in stated.items()
+        if hosts and modes[table] != "allowlist"
+    ]
+    asked = _asked_network(content)
+    if asked is not None and asked.mode == "allowlist" and not asked.allowed_hosts:
+        table = "agent" if agent.network_mode else "environment"
+        problems.append(f'{where}: {table}.network_mode: "allowlist" needs allowed_hosts, a list of hosts')
+    return problems
 
 
 def _digest(folder: Path) -> str:

@@ -30,6 +30,7 @@ from mlgym_lite.episode.episode_files import EpisodeFiles
 from mlgym_lite.episode.grading import Grader
 from mlgym_lite.episode.known_baselines import known_baseline, measure_baseline
 from mlgym_lite.episode.located import located_instruction, moved, without_root
+from mlgym_lite.episode.network import open_proxy
 from mlgym_lite.episode.observation import (
     SUBMITTED_NOTE,
     added_usage,
@@ -167,7 +168,9 @@ class Episode:
             self._stack.close()
             raise
         with self._ends_on_failure():
-            self._files.make(self.task, self._preparation.sandboxes.base, self._start)
+            sandboxes = self._preparation.sandboxes
+            self._files.make(self.task, sandboxes.base, self._start)
+            self._proxy_folder = open_proxy(self._stack, sandboxes.network, self._run.path, self._identity.user_id)
             self._open_shell()
         self._budget.is_ready()
         return Observation(text=self.instruction, working_directory=self._working_directory)
@@ -203,7 +206,7 @@ class Episode:
 
     def _open_shell(self) -> None:
         sandboxes = self._preparation.sandboxes
-        request = sandboxes.agent_request(self._files.workspace, self._files.venv)
+        request = sandboxes.agent_request(self._files.workspace, self._files.venv, self._proxy_folder)
         self._shell = Shell(sandboxes.mechanism, request, self._identity, self._set_up)
         self._root = self._shell.sandbox.root
         self._stack.callback(self._close_shell)

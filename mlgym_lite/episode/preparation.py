@@ -22,10 +22,12 @@ from mlgym_lite.config.data_folder import (
     read_manifest,
     write_manifest,
 )
+from mlgym_lite.config.network_grant import Network, granted_network
 from mlgym_lite.config.places import Places
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.sandbox_profile import SandboxProfile, load_profile
 from mlgym_lite.config.task_file import Task, Variant, expand
+from mlgym_lite.episode.network import check_wheelhouse
 from mlgym_lite.episode.sandboxes import EpisodeSandboxes
 from mlgym_lite.errors import DataError, LimitError
 from mlgym_lite.isolation.limits import cpu_count
@@ -66,6 +68,8 @@ def prepare_episode(
     """Resolve everything an episode of this task needs; raises the error of what is missing."""
     variant = settings.variant
     profile = load_profile(settings.profile)
+    network = _network(task, settings, profile)
+    wheelhouse = check_wheelhouse(settings.wheelhouse or (Path(profile.wheelhouse) if profile.wheelhouse else None))
     limits = _limits(task, settings, profile)
     mechanism = choose_mechanism(settings.isolation)
     data = find_data(task, variant, places)
@@ -75,9 +79,15 @@ def prepare_episode(
         grader_base=grader_base(task, places, environment, on_progress), data=data, cache=places.cache,
         task_environment=expand(task.file.environment.env, environment, f"{task.name}: [environment].env"),
         grader_environment=expand(task.file.verifier.env, environment, f"{task.name}: [verifier].env"),
-        further_mounts=further_mounts,
+        further_mounts=further_mounts, network=network, wheelhouse=wheelhouse,
     )  # fmt: skip
     return Preparation(variant=variant, profile=profile, sandboxes=sandboxes)
+
+
+def _network(task: Task, settings: RunSettings, profile: SandboxProfile) -> Network:
+    chosen = Network(mode=settings.network, allowed_hosts=settings.allowed_hosts) if settings.network else None
+    standing = Network(mode=profile.network, allowed_hosts=tuple(profile.allowed_hosts))
+    return granted_network(task.name, asked=task.asked_network, chosen=chosen, profile=standing)
 
 
 def _limits(task: Task, settings: RunSettings, profile: SandboxProfile) -> Limits:

@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import mlgym_lite
+from mlgym_lite.config.network_grant import Network
 from mlgym_lite.episode.outcome import Ending, Snapshot, Step, attempt_record, ending_record
 from mlgym_lite.episode.preparation import Preparation
 from mlgym_lite.isolation.protocol import Usage
@@ -38,6 +39,8 @@ def run_record(episode: Episode, preparation: Preparation, start: Snapshot | Non
         "feedback": ours.feedback,
         "profile": {"name": episode.settings.profile, **preparation.profile.model_dump()},
         "mechanism": sandboxes.mechanism.name,
+        **_network_record(sandboxes.network),
+        "wheelhouse": str(sandboxes.wheelhouse) if sandboxes.wheelhouse else None,
         "limits": {
             "mechanism": sandboxes.mechanism.limits_name,
             "max_steps": episode.budget.max_steps,
@@ -133,11 +136,16 @@ def result_record(episode: Episode, preparation: Preparation, ending: Ending, us
         "isolation": {
             "mechanism": sandboxes.mechanism.name,
             "limits": sandboxes.mechanism.limits_name,
-            "network": preparation.profile.network,
-            "weakened": list(sandboxes.mechanism.weakened),
+            **_network_record(sandboxes.network),
+            "weakened": [*sandboxes.mechanism.weakened, *sandboxes.network.weakened],
         },
         "run_directory": str(episode.run_directory),
     }
+
+
+def _network_record(network: Network) -> dict[str, Any]:
+    hosts = {"allowed_hosts": list(network.allowed_hosts)} if network.mode == "allowlist" else {}
+    return {"network": network.mode, **hosts}
 
 
 def _score(episode: Episode) -> dict[str, Any] | None:

@@ -7,12 +7,14 @@ is particular to one role. The judge and the player get layers of their own, whi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlgym_lite.config.data_folder import DataTrees
+from mlgym_lite.config.network_grant import Network
 from mlgym_lite.config.sandbox_profile import SandboxProfile
 from mlgym_lite.config.task_file import WORKSPACE, Task, Variant
+from mlgym_lite.episode.network import network_command, network_environment, network_mounts
 from mlgym_lite.isolation.protocol import Limits, Mechanism, Mount, SandboxRequest
 from mlgym_lite.isolation.toolkit import INSIDE as TOOLS
 from mlgym_lite.isolation.toolkit import open_to_all, readable_folder, toolkit
@@ -44,15 +46,20 @@ class EpisodeSandboxes:
     cache: Path
     task_environment: Mapping[str, str]
     grader_environment: Mapping[str, str]
+    network: Network
+    """The agent's; the judge and the player have none."""
     further_mounts: tuple[Mount, ...] = ()
+    wheelhouse: Path | None = None
 
-    def agent_request(self, workspace: Path, venv: Path) -> SandboxRequest:
-        """The agent's sandbox, but for its command and descriptors, which the shell fills in."""
+    def agent_request(self, workspace: Path, venv: Path, proxy: Path | None = None) -> SandboxRequest:
+        """The agent's sandbox, but for the shell and its descriptors; `proxy` is the folder of the network proxy's socket."""
         kit = toolkit(self.cache, self.base.interpreter.version) / "agent"
+        wheelhouse = None if self.wheelhouse is None else readable_folder(self.wheelhouse, self.cache)
         mounts = [*self._shared_mounts(self.base), *self.further_mounts]
         mounts += [Mount(source=kit / name, target=f"{TOOLS}/{name}") for name in ("bin", "lib")]
         if self.data.agent is not None:
             mounts.append(Mount(source=readable_folder(self.data.agent, self.cache), target="/data"))
+        mounts += network_mounts(proxy, wheelhouse, kit)
         mounts.append(Mount(source=venv, target=INSIDE_VENV, writable=True))
         mounts.append(Mount(source=workspace, target=WORKSPACE, writable=True))
         environment = {
@@ -61,10 +68,12 @@ class EpisodeSandboxes:
             "MLGYM_LITE_VARIANT": self.variant,
             "MLGYM_LITE_SEED": str(self.seed),
             "MLGYM_LITE_PYTHON": str(self.base.interpreter.program),
+            **network_environment(self.network, wheelhouse),
             **self.profile.env,
             **self.task_environment,
         }
-        return self._request((), mounts, environment, WORKSPACE, self.limits)
+        command = network_command(proxy, self.base.interpreter.program)
+        return replace(self._request(command, mounts, environment, WORKSPACE, self.limits), network=self.network.mode)
 
     def judge_request(
         self, layer: Path, submission: Path, verdict: Path, variables: Mapping[str, str], log: int, nothing: int

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mlgym_lite.errors import IsolationError, SandboxError
-from mlgym_lite.isolation.bubblewrap_arguments import ETC_FILES, Descriptors, arguments
+from mlgym_lite.isolation.bubblewrap_arguments import Descriptors, arguments, etc_files
 from mlgym_lite.isolation.limits import LimitGroup, choose_limits
 from mlgym_lite.isolation.protocol import Identity, SandboxRequest
 from mlgym_lite.isolation.root_start import OwnUser, TransientUser, is_reachable_by_others, staging_area
@@ -107,7 +107,7 @@ class BubblewrapMechanism:
     ) -> subprocess.Popen[bytes]:
         with contextlib.ExitStack() as stack:
             descriptors = Descriptors(
-                etc={name: _memory_file(stack, text.encode()) for name, text in ETC_FILES.items()},
+                etc={name: _memory_file(stack, text.encode()) for name, text in etc_files(request.network).items()},
                 filter=_memory_file(stack, self._filter) if self._filter else None,
                 status=status,
                 block=block,

@@ -11,18 +11,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from mlgym_lite.config.allowed_hosts import NetworkMode
 from mlgym_lite.errors import IsolationError
 from mlgym_lite.isolation.protocol import Mount, SandboxRequest
 
 _INSIDE_USER_ID = 1000
 _NAMESPACES = ("user", "ipc", "pid", "net", "uts", "cgroup")
 _ETC_FROM_HOST = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "ssl/certs", "localtime", "mime.types")
+_ETC_OF_PUBLIC_NETWORK = ("resolv.conf", "hosts")
 ETC_FILES = {
     "passwd": "root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:1000:1000:agent:/home/agent:/bin/bash\n",
     "group": "root:x:0:\nagent:x:1000:\n",
     "hosts": "127.0.0.1 localhost\n::1 localhost\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
 }
+
+
+def etc_files(network: NetworkMode) -> dict[str, str]:
+    """Files of /etc that are written for a sandbox; with the host's network, also what resolves names on the host."""
+    if network != "public":
+        return ETC_FILES
+    found = {name: Path("/etc", name) for name in _ETC_OF_PUBLIC_NETWORK}
+    shown = {name: path.read_text(encoding="utf-8", errors="replace") for name, path in found.items() if path.is_file()}
+    return {**ETC_FILES, **shown, "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +49,7 @@ class Descriptors:
 def arguments(request: SandboxRequest, descriptors: Descriptors, places: dict[Path, Path]) -> list[str]:
     """The bwrap arguments for a request, a pure function of its inputs; `places` says where a source is reachable."""
     limits = request.limits
-    words = [f"--unshare-{name}" for name in _NAMESPACES]
+    words = [f"--unshare-{name}" for name in _NAMESPACES if (name, request.network) != ("net", "public")]
     words += ["--disable-userns", "--uid", str(_INSIDE_USER_ID), "--gid", str(_INSIDE_USER_ID), "--hostname", "sandbox"]
     words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
     for name, value in request.environment.items():

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-Network = Literal["no-network", "allowlist", "public"]
+from mlgym_lite.config.allowed_hosts import NetworkMode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,8 @@ class SandboxRequest:
     standard_error: int
     passed_descriptors: tuple[int, ...] = ()
     """Kept open in the command under the same numbers; nothing else is."""
-    network: Network = "no-network"
+    network: NetworkMode = "no-network"
+    """With `allowlist` the sandbox has no network of its own either: what it may reach is among its mounts."""
 
 
 class Identity(Protocol):

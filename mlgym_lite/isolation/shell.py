@@ -36,7 +36,7 @@ class Shell:
     """One bash in one sandbox; whoever opened it closes it."""
 
     def __init__(self, mechanism: Mechanism, request: SandboxRequest, identity: Identity, set_up: SetUp | None = None) -> None:
-        """Start the sandbox (`request.command` and its descriptors are filled in here).
+        """Start the sandbox (its descriptors are filled in here; `request.command` starts bash).
 
         `set_up` gets the sandbox's root and gives the text that the shell runs first.
         """
@@ -59,7 +59,7 @@ class Shell:
         try:
             complete = replace(
                 request,
-                command=_BASH,
+                command=(*request.command, *_BASH),
                 environment={**request.environment, **channels.variables},
                 standard_input=channels.command_end,
                 standard_output=nowhere,

@@ -1,6 +1,6 @@
 """The programs and libraries that a sandbox shows at /opt/mlgym, put together once for each version in the cache.
 
-agent/   bin and lib (with pyflakes, for linting) of the agent's tools, compiled
+agent/   bin and lib (with pyflakes, for linting) of the agent's tools, compiled, and network/, the way to the proxy
 judge/   the library of graders        player/   the library of programs that play an agent's code
 
 They are copied rather than shown from the package, so that any user can read them whatever rights the checkout has, and so
@@ -41,7 +41,7 @@ def toolkit(cache: Path, version: str) -> Path:
 
 def _assemble(folder: Path, source: Path, linter: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "test", "*.pyc")
-    for name in ("bin", "lib"):
+    for name in ("bin", "lib", "network"):
         shutil.copytree(source / name, folder / "agent" / name, ignore=ignored, copy_function=shutil.copyfile)
     shutil.copytree(linter, folder / "agent" / "lib" / "pyflakes", ignore=ignored, copy_function=shutil.copyfile)
     for name, place in _GRADING:

@@ -155,7 +155,7 @@ def test_missing_actions_are_told_with_what_was_expected(mlgym: Program, make_ta
     [
         (None, ("no such sandbox profile", "default")),
         ("procesess = 5\nmemory_mb = 'x'\n", ("did you mean 'processes'?", "memory_mb: expected a whole number, not 'x'")),
-        ("network = 'host'\n", ("network: expected 'none', not 'host'",)),
+        ("network = 'host'\n", ("network: expected 'no-network', 'allowlist' or 'public', not 'host'",)),
         ("read_only = ['/nowhere', 'relative']\n", ("read_only: expected absolute paths that exist", "/nowhere, relative")),
         ("= 1\n", ("is not TOML", "line 1")),
     ],

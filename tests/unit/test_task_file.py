@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mlgym_lite.config.network_grant import Network
 from mlgym_lite.config.task_file import expand, load_task
 from mlgym_lite.errors import TaskError
 from mlgym_lite.shipped_files import shipped_task_names
@@ -109,7 +110,7 @@ def test_what_does_not_exist_is_told_with_what_does(tmp_path: Path) -> None:
                 "metadata.mlgym_lite.baseline.Score: expected a finite number",
                 "agent.timeout_sec: ",
                 "environment.memory_mb: expected a whole number, not '512'",
-                "environment.network_mode: not supported: a sandbox has no network",
+                "environment.network_mode: expected 'no-network', 'allowlist' or 'public', not 'bridge'",
                 "environment.workdir: expected '/workspace', not '/app'",
             ),
         ),
@@ -184,7 +185,7 @@ def test_what_harbor_states_and_this_project_keeps_is_accepted(make_task: Make, 
         ({"tail": '[[steps]]\nname = "a"'}, "steps"),
         ({"agent": 'user = "root"'}, "user"),
         ({"agent": "user = 0"}, "user"),
-        ({"agent": 'network_mode = "public"'}, "network_mode"),
+        ({"agent": 'network_mode = "bridge"'}, "network_mode"),
         ({"agent": 'allowed_hosts = ["example.org"]'}, "allowed_hosts"),
         ({"verifier": 'user = "root"'}, "user"),
         ({"verifier": 'network_mode = "public"'}, "network_mode"),
@@ -192,7 +193,7 @@ def test_what_harbor_states_and_this_project_keeps_is_accepted(make_task: Make, 
         ({"verifier": 'environment_mode = "shared"'}, "environment_mode"),
         ({"verifier": "environment = { cpus = 1 }"}, "environment"),
         ({"verifier": 'collect = [{ command = "true" }]'}, "collect"),
-        ({"environment": 'network_mode = "public"'}, "network_mode"),
+        ({"environment": "network_mode = true"}, "network_mode"),
         ({"environment": 'network_mode = "allowlist"'}, "network_mode"),
         ({"environment": 'allowed_hosts = ["example.org"]'}, "allowed_hosts"),
         ({"environment": 'docker_image = "python:3.11"'}, "docker_image"),
@@ -227,10 +228,52 @@ def test_the_old_name_of_the_version_is_not_ignored(make_task: Make) -> None:
     assert any("version" in problem for problem in told(make_task(toml=toml(root='version = "9.9"'))))
 
 
-def test_a_task_that_asks_for_network_is_told_why_it_cannot_have_it(make_task: Make) -> None:
-    """The refusal of a public network says that sandboxes have none."""
-    (problem,) = told(make_task(toml=toml(environment='network_mode = "public"')))
-    assert "sandbox has no network" in problem or "sandboxes have no network" in problem
+def test_a_grader_that_asks_for_network_is_told_why_it_cannot_have_it(make_task: Make) -> None:
+    """The refusal of a public network for the verifier says that graders have none."""
+    (problem,) = told(make_task(toml=toml(verifier='network_mode = "public"')))
+    assert "a grader has no network" in problem
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({}, None),
+        ({"environment": 'network_mode = "public"'}, Network(mode="public")),
+        (
+            {"environment": 'network_mode = "allowlist"\nallowed_hosts = ["pypi.org"]'},
+            Network(mode="allowlist", allowed_hosts=("pypi.org",)),
+        ),
+        (
+            {"environment": 'network_mode = "allowlist"\nallowed_hosts = ["a.org"]', "agent": 'allowed_hosts = ["b.org"]'},
+            Network(mode="allowlist", allowed_hosts=("b.org",)),
+        ),
+        (
+            {"environment": 'network_mode = "allowlist"\nallowed_hosts = ["a.org"]', "agent": 'network_mode = "no-network"'},
+            Network(),
+        ),
+    ],
+)
+def test_the_network_a_task_asks_for(make_task: Make, keys: dict[str, str], expected: Network | None) -> None:
+    """[environment] states what the agent is to reach, and [agent] wins over it."""
+    assert load_task(make_task(toml=toml(**keys))).asked_network == expected
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"environment": 'network_mode = "allowlist"'}, 'environment.network_mode: "allowlist" needs allowed_hosts'),
+        ({"agent": 'network_mode = "allowlist"'}, 'agent.network_mode: "allowlist" needs allowed_hosts'),
+        ({"environment": 'allowed_hosts = ["pypi.org"]'}, "environment.allowed_hosts: goes with network_mode"),
+        (
+            {"environment": 'network_mode = "allowlist"\nallowed_hosts = ["http://pypi.org"]'},
+            "environment.allowed_hosts[0]: 'http://pypi.org': is no host",
+        ),
+    ],
+)
+def test_an_allow_list_that_cannot_be_meant_is_refused(make_task: Make, keys: dict[str, str], words: str) -> None:
+    """An allow-list without hosts, hosts without the mode, and what is no host are mistakes of the file."""
+    (problem,) = told(make_task(toml=toml(**keys)))
+    assert words in problem
 
 
 @pytest.mark.parametrize("artifacts", ['["answer.txt", "answer.txt"]', '["folder", "folder/file"]', '["./a", "a"]'])
