@@ -70,7 +70,7 @@ def network_environment(network: Network, wheelhouse: Path | None) -> dict[str, 
         variables |= dict.fromkeys(("PIP_FIND_LINKS", "UV_FIND_LINKS"), _WHEELHOUSE)
         variables["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
         if network.mode == "no-network":
-            variables |= dict.fromkeys(("PIP_NO_INDEX", "UV_NO_INDEX"), "1")
+            variables |= dict.fromkeys(("PIP_NO_INDEX", "UV_OFFLINE"), "1")  # uv has no variable for --no-index
     return variables
 
 

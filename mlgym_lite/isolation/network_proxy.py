@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 SOCKET_NAME = "socket"
 _MOST_HEAD_BYTES = 32 << 10
-_CLOSE_SECONDS = 5.0
+_CLOSE_SECONDS = 1.0
 _END_OF_HEAD = b"\r\n\r\n"
 
 Resolver = Callable[[str, int], Sequence[str]]

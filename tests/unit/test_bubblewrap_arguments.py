@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlgym_lite.config.allowed_hosts import NetworkMode
 from mlgym_lite.errors import IsolationError
-from mlgym_lite.isolation.bubblewrap_arguments import Descriptors, arguments
+from mlgym_lite.isolation.bubblewrap_arguments import Descriptors, arguments, etc_files
 from mlgym_lite.isolation.protocol import Limits, Mount, SandboxRequest
 
 BINDS = (
@@ -163,3 +164,14 @@ def test_it_is_a_pure_function() -> None:
     made = request(writable("/workspace"), shown("/data"))
     assert words(made) == words(made)
     assert made == request(writable("/workspace"), shown("/data"))
+
+
+@pytest.mark.parametrize("network", ["no-network", "allowlist"])
+def test_only_a_public_network_is_the_hosts(network: NetworkMode) -> None:
+    """The network namespace is the sandbox's own unless the host's network was asked for by name, which alone shows its names."""
+    assert "--unshare-net" in words(request(writable("/workspace"), network=network))
+    assert etc_files(network)["nsswitch.conf"].endswith("hosts: files\n") and "resolv.conf" not in etc_files(network)
+    made = words(request(writable("/workspace"), network="public"))
+    assert "--unshare-net" not in made
+    assert {f"--unshare-{name}" for name in ("user", "ipc", "pid", "uts", "cgroup")} <= set(made)
+    assert "hosts: files dns" in etc_files("public")["nsswitch.conf"]
