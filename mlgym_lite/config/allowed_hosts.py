@@ -118,7 +118,7 @@ def _reach(address: Address) -> _Reach:
     if isinstance(address, ipaddress.IPv6Address):
         if address in _SHARED_PREFIX:
             return _reach(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-        if address.is_site_local or address.sixtofour is not None or address.teredo is not None:
+        if address.is_site_local or any((address.ipv4_mapped, address.sixtofour, address.teredo)):
             return "never"
     if address.is_link_local or address in _METADATA:
         return "link"

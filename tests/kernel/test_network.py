@@ -295,16 +295,17 @@ exit 65
 # Packages
 
 
-@needs_pip
-def test_pip_installs_from_a_wheelhouse_with_no_network(open_episode: OpenEpisode, wheelhouse: Path) -> None:
+def test_pip_installs_from_a_wheelhouse_with_no_network(wheelhouse: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     """`pip install` takes a package from the wheelhouse into the run's own environment; what is not there is not found."""
-    episode = open_episode(python=Path(sys.executable), wheelhouse=wheelhouse)
-    step = episode.step("python -m pip install mlgym-tiny-demo")
-    assert step.exit_status == 0, step.observation
-    assert episode.step(USE).observation.startswith("42 /venv/")
-    missing = episode.step("python -m pip install mlgym-tiny-other")
-    assert missing.exit_status == 1 and "No matching distribution" in missing.observation
-    assert episode.step("touch /opt/mlgym/wheelhouse/x").exit_status == 1
+    settings = RunSettings(variant="mini", wheelhouse=wheelhouse, output=tmp_path / "run")
+    task = mlgym_lite.load_task("prisoners_dilemma")
+    with Episode(task, settings=settings, environment=environment) as episode:
+        step = episode.step("pip install mlgym-tiny-demo")
+        assert step.exit_status == 0, step.observation
+        assert episode.step(USE).observation.startswith("42 /venv/")
+        missing = episode.step("pip install mlgym-tiny-other")
+        assert missing.exit_status == 1 and "No matching distribution" in missing.observation
+        assert episode.step("touch /opt/mlgym/wheelhouse/x").exit_status == 1
 
 
 def test_uv_installs_from_a_wheelhouse_with_no_network(open_episode: OpenEpisode, wheelhouse: Path) -> None:
