@@ -28,6 +28,9 @@ class SandboxProfile(Table):
     temporary_mb: Count = 1024
     home_mb: Count = 256
     shared_memory_mb: Count = 64
+    storage_mb: Count = 10240
+    storage_files: Count = 200_000
+    output_mb: Count = 2048
     shown_output_bytes: Count = 30000
     env: dict[str, str] = Field(default_factory=dict)
 

@@ -41,11 +41,11 @@ from mlgym_lite.episode.observation import (
 )
 from mlgym_lite.episode.outcome import Attempt, Ending, Observation, Outcome, Reason, Snapshot, Step, ending_for
 from mlgym_lite.episode.preparation import Preparation, prepare_episode
-from mlgym_lite.episode.recorder import RunDirectory, new_run_path
+from mlgym_lite.episode.recorder import RunDirectory, check_room, new_run_path
 from mlgym_lite.episode.records import result_record, run_record, step_record
 from mlgym_lite.episode.scoring import Scoring
 from mlgym_lite.errors import EpisodeStateError, MLGymLiteError, OutputError
-from mlgym_lite.isolation.output import OutputCapture
+from mlgym_lite.isolation.output import MOST_KEPT_BYTES, OutputCapture
 from mlgym_lite.isolation.protocol import Identity, Mount, Usage
 from mlgym_lite.isolation.shell import Shell
 from mlgym_lite.isolation.shell_run import Served
@@ -190,10 +190,13 @@ class Episode:
         self._step_number = self._budget.steps_used
         self._working_directory = self._start.working_directory if self._start else WORKSPACE
         self._submit_requested = False
+        self._kept_output_bytes = 0
         self._usage = Usage()
         sandboxes = self._preparation.sandboxes
         parts = (self.task.name, self.settings.variant, self.agent)
-        self._run = RunDirectory(self.settings.output or new_run_path(Path.cwd() / "runs", *parts))
+        path = self.settings.output or new_run_path(Path.cwd() / "runs", *parts)
+        check_room(path)
+        self._run = RunDirectory(path)
         self._stack.callback(self._run.close)
         self._identity: Identity = sandboxes.mechanism.identity()
         self._stack.callback(self._identity.close)
@@ -245,8 +248,9 @@ class Episode:
 
     def _run_step(self, shell: Shell, action: str, text: str) -> Step:
         before = shell.usage()
-        shown_bytes = self._preparation.profile.shown_output_bytes
-        capture = OutputCapture(self._run.path / "outputs" / f"{self._step_number:04d}.txt", shown_bytes)
+        profile, file = self._preparation.profile, self._run.path / "outputs" / f"{self._step_number:04d}.txt"
+        room = max(0, (profile.output_mb << 20) - self._kept_output_bytes)
+        capture = OutputCapture(file, profile.shown_output_bytes, min(MOST_KEPT_BYTES, room))
         try:
             result = shell.run(
                 text, timeout_seconds=self._budget.command_seconds(), capture=capture, on_control=self._on_control,
@@ -257,6 +261,7 @@ class Episode:
             self._run.append_step(step_record(step, None))
             raise
         after = shell.usage()
+        self._kept_output_bytes += result.output.kept_bytes
         if result.working_directory:
             self._working_directory = without_root(result.working_directory, self._root)
         seconds = max(0.0, result.seconds - self._budget.take_grading_seconds())

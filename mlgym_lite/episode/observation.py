@@ -17,10 +17,12 @@ def notes_on(result: ShellResult, before: Usage, after: Usage, limits: Limits) -
     notes: list[str] = []
     if result.interrupted:
         notes.append(f"[You interrupted the command after {result.seconds:.1f} s.]")
-    elif result.timed_out:
+    elif result.timed_out and not result.stopped:
         notes.append(
             f"[The command ran longer than allowed and was ended after {result.seconds:.1f} s; its output so far is above.]"
         )
+    if result.storage_note:
+        notes.append(result.storage_note)
     killed = after.memory_kills - before.memory_kills
     if killed > 0:
         notes.append(

@@ -104,6 +104,8 @@ def _limits(task: Task, settings: RunSettings, profile: SandboxProfile) -> Limit
         processes=profile.processes,
         open_files=profile.open_files,
         file_bytes=wanted.storage_mb << 20 if wanted.storage_mb else None,
+        storage_bytes=(wanted.storage_mb or profile.storage_mb) << 20,
+        storage_files=profile.storage_files,
         temporary_bytes=min(profile.temporary_mb << 20, memory // 2),
         home_bytes=min(profile.home_mb << 20, memory // 4),
         shared_memory_bytes=min(profile.shared_memory_mb << 20, memory // 4),

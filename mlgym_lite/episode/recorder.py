@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from mlgym_lite.errors import OutputError
+from mlgym_lite.isolation.storage_watch import LEAST_FREE_BYTES
 
+_LEAST_START_BYTES = 2 * LEAST_FREE_BYTES
 _FOLDERS = ("outputs", "workspace", "submission", "grading", ".state")
 
 
@@ -28,6 +30,18 @@ def new_run_path(runs: Path, *parts: str) -> Path:
     """A path for a new run below `runs`, named after its parts and the time."""
     name = "-".join((*parts, time.strftime("%Y%m%d-%H%M%S"), secrets.token_hex(3)))
     return runs / name.replace("/", "_")
+
+
+def check_room(path: Path) -> None:
+    """Refuse a run directory on a disk that is nearly full: raises OutputError."""
+    place = next(folder for folder in path.absolute().parents if folder.is_dir())
+    state = os.statvfs(place)
+    free = state.f_bavail * state.f_frsize
+    if free < _LEAST_START_BYTES:
+        raise OutputError(
+            f"{place}: only {free >> 20} MiB are free on its disk; a run starts with at least {_LEAST_START_BYTES >> 20} MiB. "
+            "Make room, or name another --output"
+        )
 
 
 class RunDirectory:

@@ -51,6 +51,9 @@ def run_record(episode: Episode, preparation: Preparation, start: Snapshot | Non
             "cpus": limits.cpus,
             "processes": limits.processes,
             "file_bytes": limits.file_bytes,
+            "storage_bytes": limits.storage_bytes,
+            "storage_files": limits.storage_files,
+            "output_bytes": preparation.profile.output_mb << 20,
         },
         "environment": {
             "python": str(sandboxes.base.interpreter.program),

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-_MOST_KEPT_BYTES = 256 << 20
+MOST_KEPT_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,8 @@ class CapturedOutput:
     total_bytes: int
     file: Path | None
     """Where the whole lies, when the text is not exactly it."""
+    kept_bytes: int = 0
+    """The size of that file."""
 
 
 class OutputCapture:
@@ -26,9 +28,10 @@ class OutputCapture:
     `shown_bytes` is how much is shown at most. The file is made only when it is needed, so that short output costs nothing.
     """
 
-    def __init__(self, path: Path, shown_bytes: int) -> None:
+    def __init__(self, path: Path, shown_bytes: int, most_kept_bytes: int = MOST_KEPT_BYTES) -> None:
         self._path = path
         self._shown = shown_bytes
+        self._most_kept = most_kept_bytes
         self._pieces: list[bytes] = []
         self._kept = 0
         self._tail = b""
@@ -56,9 +59,9 @@ class OutputCapture:
             except UnicodeDecodeError:
                 self._path.write_bytes(whole)
                 text = whole.decode("utf-8", "replace")
-                return CapturedOutput(text=text, total_bytes=self._total, file=self._path)
+                return CapturedOutput(text=text, total_bytes=self._total, file=self._path, kept_bytes=len(whole))
         os.close(self._file)
-        return CapturedOutput(text=self._cut_text(), total_bytes=self._total, file=self._path)
+        return CapturedOutput(text=self._cut_text(), total_bytes=self._total, file=self._path, kept_bytes=self._kept)
 
     def _spill(self) -> None:
         whole = b"".join(self._pieces)
@@ -70,7 +73,7 @@ class OutputCapture:
 
     def _append(self, piece: bytes) -> None:
         assert self._file is not None
-        piece = piece[: max(0, _MOST_KEPT_BYTES - self._kept)]
+        piece = piece[: max(0, self._most_kept - self._kept)]
         self._kept += len(piece)
         view = memoryview(piece)
         while view:
@@ -81,7 +84,7 @@ class OutputCapture:
         while tail and tail[0] & 0xC0 == 0x80:  # do not start inside a character
             tail = tail[1:]
         cut = self._total - len(head) - len(tail)
-        kept = "" if self._total <= _MOST_KEPT_BYTES else f" (its first {_MOST_KEPT_BYTES} bytes)"
+        kept = "" if self._total <= self._most_kept else f" (its first {self._most_kept} bytes)"
         notice = f"\n[... {cut} of {self._total} bytes cut; the whole output{kept} is in the record as {self._path.name} ...]\n"
         return _decoded_head(head) + notice + tail.decode("utf-8", "replace")
 

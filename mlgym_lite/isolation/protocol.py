@@ -34,6 +34,9 @@ class Limits:
     open_files: int | None = None
     file_bytes: int | None = None
     """Size of one file."""
+    storage_bytes: int | None = None
+    """What the writable folders may hold together."""
+    storage_files: int | None = None
     temporary_bytes: int = 1 << 30
     """/tmp, which also counts as memory."""
     home_bytes: int = 256 << 20
@@ -48,6 +51,8 @@ class Usage:
     cpu_seconds: float | None = None
     memory_kills: int = 0
     """How many processes were killed for the memory limit."""
+    temporary_files: int = 0
+    """Files in its /tmp, /dev/shm and home folder, where no control group counts what they cost."""
 
 
 @dataclass(frozen=True, kw_only=True)

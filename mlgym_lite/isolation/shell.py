@@ -24,6 +24,7 @@ from mlgym_lite.isolation.output import OutputCapture
 from mlgym_lite.isolation.protocol import Identity, Mechanism, Sandbox, SandboxRequest, Usage
 from mlgym_lite.isolation.shell_channels import ShellChannels, Status
 from mlgym_lite.isolation.shell_run import ControlHandler, OutputHandler, ShellResult, ShellRun
+from mlgym_lite.isolation.storage_watch import StorageWatch
 from mlgym_lite.isolation.waiting import readable
 
 _BASH = ("/bin/bash", "--noprofile", "--norc", "--noediting", "-i")
@@ -49,6 +50,8 @@ class Shell:
             self._channels.started()
             text = set_up(self.sandbox.root) if set_up else ""
             self._wait_for_start(text and f"{text}\n{self._own_variables(request)}")
+            self._storage = StorageWatch(request, self.sandbox)
+            self._stack.callback(self._storage.close)
         except BaseException:
             self.close()
             raise
@@ -120,8 +123,12 @@ class Shell:
 
         With `interruptible`, Ctrl-C ends the command as a time-out would, instead of raising KeyboardInterrupt.
         """
-        run = ShellRun(self._channels, self.sandbox, capture, on_control, on_output)
-        return run.finish(command, timeout_seconds, interruptible=interruptible)
+        stop = self._storage.stop_descriptor
+        with self._storage.during_command():
+            run = ShellRun(self._channels, self.sandbox, capture, on_control, on_output, stop)
+            result = run.finish(command, timeout_seconds, interruptible=interruptible)
+        note = self._storage.note(stopped=result.stopped)
+        return replace(result, storage_note=note) if note else result
 
     def exported_variables(self) -> str:
         """The exported variables as shell text that sets them again."""

@@ -60,6 +60,10 @@ class ShellResult:
     """A person ended the command; it counts as timed out too."""
     shell_ended: bool
     """The shell is gone and a new one is needed."""
+    stopped: bool = False
+    """Something beside the shell asked for the command's end; it counts as timed out too."""
+    storage_note: str = ""
+    """What the agent is to know about what it stores."""
 
 
 class ShellRun:
@@ -72,7 +76,9 @@ class ShellRun:
         capture: OutputCapture,
         on_control: ControlHandler,
         on_output: OutputHandler | None,
+        stop_descriptor: int | None = None,
     ) -> None:
+        """`stop_descriptor` becomes readable when the command must end whatever time it has left."""
         self._channels = channels
         self._sandbox = sandbox
         self._capture = capture
@@ -87,7 +93,11 @@ class ShellRun:
         self._closing: list[threading.Thread] = []
         self._number = ""
         self._answer: Status | None = None
+        self._stop_descriptor = stop_descriptor
+        self._stopped = False
         self._watched = {channels.output, channels.status, channels.control.fileno(), sandbox.ended_descriptor}
+        if stop_descriptor is not None:
+            self._watched.add(stop_descriptor)
 
     def finish(self, command: str, timeout_seconds: float, *, interruptible: bool) -> ShellResult:
         """Run the command and serve the descriptors until it has ended, one way or another."""
@@ -124,12 +134,17 @@ class ShellRun:
             timed_out=self._interrupts > 0,
             interrupted=self._by_person and self._interrupts > 0,
             shell_ended=answer is None,
+            stopped=self._stopped and self._interrupts > 0,
         )
 
     def _serve_once(self) -> bool:
         """Wait for the next thing and deal with it; true when the shell is gone or given up."""
         channels, ended = self._channels, self._sandbox.ended_descriptor
         ready = readable(self._watched, self._deadline - time.monotonic())
+        if self._stop_descriptor in ready:
+            self._watched.discard(self._stop_descriptor)
+            self._stopped = self._interrupts == 0
+            self._deadline = min(self._deadline, time.monotonic())
         if not ready or (time.monotonic() >= self._deadline and channels.status not in ready):
             return self._time_is_up()  # also where output or requests come without end
         if channels.output in ready:

@@ -2,7 +2,9 @@
 
 The thread looks at every watched sandbox twice a second. Memory is the sum of resident sizes, which counts shared pages
 again in each process, so near the limit the proportional sizes (smaps_rollup) decide; over the limit the largest process
-is killed. CPUs are limited by affinity. A burst shorter than the interval can pass: the result names this mechanism.
+is killed. What lies in the sandbox's temporary file systems is memory too and is added, but for what processes map of it;
+the number of files there, which cost the kernel memory as well, is told for `StorageWatch` to limit. CPUs are limited by
+affinity. A burst shorter than the interval can pass: the result names this mechanism.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import contextlib
 import itertools
 import os
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -69,6 +72,7 @@ class WatchedGroup:
         self._peak = 0
         self._kills = 0
         self._cpu_seconds = 0.0
+        self._temporary_files = 0
 
     def add(self, process_id: int) -> None:
         """Take the sandbox's first process, which still waits."""
@@ -90,16 +94,32 @@ class WatchedGroup:
                 for process in self._root.children(recursive=True):
                     with contextlib.suppress(psutil.Error):
                         sizes[process] = process.memory_info().rss
+        temporary = self._temporary(min(sizes, key=lambda process: process.pid).pid) if sizes else _Temporary()
+        self._temporary_files = temporary.files
         limit = self._limits.memory_bytes
-        total = sum(sizes.values())
+        total = sum(sizes.values()) + temporary.bytes
         if limit and total > 0.9 * limit:
-            sizes = {process: _proportional_size(process.pid, size) for process, size in sizes.items()}
-            total = sum(sizes.values())
+            exact = {process: _proportional_size(process.pid, size) for process, size in sizes.items()}
+            sizes = {process: size.bytes for process, size in exact.items()}
+            total = sum(sizes.values()) + max(0, temporary.bytes - sum(size.shared for size in exact.values()))
         self._peak = max(self._peak, total)
         if limit and total > limit and sizes:
             with contextlib.suppress(psutil.Error):
                 max(sizes, key=lambda process: sizes[process]).kill()
                 self._kills += 1
+
+    def _temporary(self, process_id: int) -> _Temporary:
+        """What the temporary file systems that a process of the sandbox sees hold; those of other sizes are not ours."""
+        limits = self._limits
+        sizes = {"tmp": limits.temporary_bytes, "home/agent": limits.home_bytes, "dev/shm": limits.shared_memory_bytes}
+        used = files = 0
+        for name, size in sizes.items():
+            with contextlib.suppress(OSError):
+                state = os.statvfs(f"/proc/{process_id}/root/{name}")
+                if 0 <= state.f_blocks * state.f_frsize - size < state.f_frsize:
+                    used += (state.f_blocks - state.f_bfree) * state.f_frsize
+                    files += state.f_files - state.f_ffree
+        return _Temporary(bytes=used, files=files)
 
     def usage(self) -> Usage:
         """What was seen so far."""
@@ -107,18 +127,40 @@ class WatchedGroup:
             if self._root is not None:
                 times = self._root.cpu_times()
                 self._cpu_seconds = max(self._cpu_seconds, times.children_user + times.children_system)
-        return Usage(peak_memory_bytes=self._peak or None, cpu_seconds=self._cpu_seconds or None, memory_kills=self._kills)
+        return Usage(
+            peak_memory_bytes=self._peak or None, cpu_seconds=self._cpu_seconds or None, memory_kills=self._kills,
+            temporary_files=self._temporary_files,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Stop watching."""
         self._watchdog.forget(self)
 
 
-def _proportional_size(process_id: int, fallback: int) -> int:
+@dataclass(frozen=True, kw_only=True)
+class _Temporary:
+    """What temporary file systems hold."""
+
+    bytes: int = 0
+    files: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Proportional:
+    """A process's memory, with its part of what it shares."""
+
+    bytes: int
+    shared: int = 0
+    """What of it belongs to a temporary file system or is shared memory."""
+
+
+def _proportional_size(process_id: int, fallback: int) -> _Proportional:
+    found: dict[str, int] = {}
     try:
         for line in Path(f"/proc/{process_id}/smaps_rollup").read_text(encoding="ascii").splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
+            name, _, rest = line.partition(":")
+            if name in ("Pss", "Pss_Shmem"):
+                found[name] = int(rest.split()[0]) * 1024
     except OSError:
-        pass
-    return fallback
+        return _Proportional(bytes=fallback)
+    return _Proportional(bytes=found.get("Pss", fallback), shared=found.get("Pss_Shmem", 0))

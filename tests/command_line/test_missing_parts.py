@@ -125,10 +125,10 @@ def test_a_disk_that_fills_up_keeps_the_steps_before(mlgym: Program, make_task: 
 
 @pytest.mark.kernel
 def test_a_full_disk_is_told_before_the_first_step(mlgym: Program, make_task: Make, small_disk: Path) -> None:
-    """A run directory that cannot hold run.json ends with status 7."""
+    """A run does not start on a disk that is nearly full, with status 7 and how much it needs."""
     fill(small_disk)
     ended = mlgym("run", make_task(), "--agent", "baseline", "--output", small_disk / "run")
-    ended.told_one_error(7, "No space left on device")
+    ended.told_one_error(7, "only 0 MiB are free", "at least 512 MiB", "--output")
 
 
 @pytest.mark.kernel
