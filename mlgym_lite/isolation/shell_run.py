@@ -28,6 +28,8 @@ _READ_BYTES = 64 << 10
 _CLOCK_TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 _INTERRUPT_SECONDS = (1.0, *(0.05,) * 20, 0.5, 1.0, 1.0)
 """How long to wait after each interrupt; from the second on, processes are killed."""
+_STOPPED_SECONDS = 0.1
+"""The first of those waits where the command is stopped for what it does and not for its time."""
 _KILL_SECONDS = 1.0
 _MOST_DESCRIPTORS = 253  # SCM_MAX_FD of the kernel
 _MOST_CLOSING = 8
@@ -226,7 +228,8 @@ class ShellRun:
         self._signal_command(kill=self._interrupts > 0)
         with contextlib.suppress(BrokenPipeError):
             self._channels.ask_status(self._number)
-        self._deadline = time.monotonic() + _INTERRUPT_SECONDS[self._interrupts]
+        wait = _INTERRUPT_SECONDS[self._interrupts]
+        self._deadline = time.monotonic() + (min(wait, _STOPPED_SECONDS) if self._stopped and not self._interrupts else wait)
         self._interrupts += 1
         return False
 

@@ -35,7 +35,9 @@ _FASTEST_BYTES, _FASTEST_FILES = 2 << 30, 200_000
 _COUNT_SHARE = 20
 """At most one part in so many of the time is spent on counting without a suspicion, and one in four with it."""
 _SUSPICION_SHARE = 4
-_KILL_SECONDS, _GIVE_UP_SECONDS = 1.0, 3.0
+_IDLE_SHARE, _IDLE_SECONDS = 100, 1.0
+"""While no command runs, background jobs may write what others on the disk free at the same time."""
+_KILL_SECONDS, _GIVE_UP_SECONDS = 0.5, 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +195,9 @@ class StorageWatch:
             return False
         if self._is_suspicious():
             return True
-        return (self._is_running or self._has_run) and since >= max(_LONGEST_PAUSE, latest.seconds * _COUNT_SHARE)
+        if self._is_running or self._has_run:
+            return since >= max(_LONGEST_PAUSE, latest.seconds * _COUNT_SHARE)
+        return since >= max(_IDLE_SECONDS, latest.seconds * _IDLE_SHARE)
 
     def _look(self) -> None:
         """Count, and deal with what grew over the limit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -10,10 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from program_harness import Program
+from program_harness import DEADLINE_SECONDS, Ended, Program, wait_until
 
 Make = Callable[..., Path]
 Write = Callable[..., Path]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 NO_NAMESPACES = (
     "bwrap: No permissions to create new namespace, likely because the kernel does not allow non-privileged user namespaces. "
@@ -29,24 +31,37 @@ def open_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 256 KiB."""
+@contextlib.contextmanager
+def mounted_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of a size, where root may mount one."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small file system")
-    folder = tmp_path / "small"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=755", "tmpfs", folder], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", folder], capture_output=True).returncode:
         pytest.skip("this root may not mount")
     yield folder
     subprocess.run(["umount", folder], check=True)
 
 
-def fill(folder: Path) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    with mounted_disk(tmp_path / "small", "256k") as folder:
+        yield folder
+
+
+@pytest.fixture
+def sufficient_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with just enough room for a run to start."""
+    with mounted_disk(tmp_path / "sufficient", "520m") as folder:
+        yield folder
+
+
+def fill(folder: Path, size: int = 4096) -> None:
     """Write a file until the file system it is on is full."""
     with (folder / "filler").open("wb", buffering=0) as file, pytest.raises(OSError):
         while True:
-            file.write(b"x" * 4096)
+            file.write(b"x" * size)
 
 
 @pytest.fixture
@@ -111,16 +126,25 @@ def test_doctor_without_user_namespaces_tells_it(mlgym: Program, without_namespa
 
 
 @pytest.mark.kernel
-def test_a_disk_that_fills_up_keeps_the_steps_before(mlgym: Program, make_task: Make, actions: Write, small_disk: Path) -> None:
-    """Without room for a step, the run ends with status 7; the steps before and the result are whole."""
-    big = "head -c 20000 /dev/zero | tr '\\\\0' x"
-    file = actions("\n".join(['"echo one"', *[json.dumps(big.replace("\\\\", "\\"))] * 20]))
-    ended = mlgym("run", make_task(), "--actions", file, "--output", small_disk / "run", "-q")
+def test_a_disk_that_fills_up_keeps_the_steps_before(
+    started: Start, make_task: Make, actions: Write, sufficient_disk: Path
+) -> None:
+    """Without room for a step, the run ends with status 7; the steps before are whole."""
+    big, run = "head -c 20000 /dev/zero | tr '\\0' x", sufficient_disk / "run"
+    wait = "until [ -e go ]; do sleep 0.02; done"
+    process = started("run", make_task(), "--actions", actions("\n".join(map(json.dumps, ["echo one", wait, wait, *[big] * 10]))),
+                      "--output", run, "-q")  # fmt: skip
+    wait_until(lambda: (run / "trajectory.jsonl").exists() and (run / "trajectory.jsonl").stat().st_size, "a step is recorded")
+    fill(sufficient_disk, 1 << 20)
+    (run / "workspace" / "go").touch()
+    out, err = process.communicate(timeout=DEADLINE_SECONDS)
+    ended = Ended(status=process.returncode, out=out, err=err)
     ended.told_one_error(7, "trajectory.jsonl", "cannot be written: No space left on device", "Steps before it are kept")
-    lines = (small_disk / "run" / "trajectory.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (run / "trajectory.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(lines[0])["observation"] == "one\n"
     assert all(json.loads(line) for line in lines)
-    assert json.loads((small_disk / "run" / "run.json").read_text(encoding="utf-8"))["agent"] == "scripted"
+    assert "[Stopped: the disk under /workspace and /venv is nearly full" in json.loads(lines[1])["observation"]
+    assert json.loads((run / "run.json").read_text(encoding="utf-8"))["agent"] == "scripted"
 
 
 @pytest.mark.kernel
