@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from mlgym_lite.config.places import Places
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import Task, Variant
+from mlgym_lite.isolation.marked_folders import temporary_folder
 
 
 def known_baseline(task: Task, variant: Variant, places: Places) -> Mapping[str, float] | None:
@@ -53,8 +53,8 @@ def measure_baseline(
     if not (task.folder / "solution" / "solve.sh").is_file():
         return None
     agent = BaselineAgent(task, environment)
-    with tempfile.TemporaryDirectory(prefix="mlgym-lite-baseline-") as folder:
-        own = replace(settings, output=Path(folder) / "run", max_steps=None, time_limit_seconds=None)
+    with temporary_folder("baseline") as folder:
+        own = replace(settings, output=folder / "run", max_steps=None, time_limit_seconds=None)
         mounts = mounts_for(agent, task, places.cache)
         with episode(task, settings=own, agent="baseline", further_mounts=mounts, environment=environment) as run:
             outcome = run_agent(run, agent)

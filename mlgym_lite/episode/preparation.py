@@ -6,10 +6,10 @@ machine with network, what an episode would otherwise do at its first run.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ from mlgym_lite.episode.network import check_wheelhouse
 from mlgym_lite.episode.sandboxes import EpisodeSandboxes
 from mlgym_lite.errors import DataError, LimitError
 from mlgym_lite.isolation.limits import cpu_count
+from mlgym_lite.isolation.marked_folders import aside_folder
 from mlgym_lite.isolation.mechanisms import choose_mechanism
 from mlgym_lite.isolation.protocol import Limits, Mount
 from mlgym_lite.isolation.virtual_environments import (
@@ -179,12 +180,13 @@ def _verify(folder: Path) -> None:
 def _prepare_data(task: Task, folder: Path, source: Path | None, on_progress: Progress) -> None:
     assert task.data is not None and task.data.prepare is not None
     _check_source(task, source)
+    stack = contextlib.ExitStack()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
+        aside = stack.enter_context(aside_folder(folder))
     except OSError as error:
         raise DataError(f"{folder.parent}: cannot be written: {error.strerror}; name another folder with --data") from error
-    try:
+    with stack:
         command: list[str | Path] = [sys.executable, task.path(task.data.prepare), aside, *([source] if source else [])]
         result = run_program(command, on_line=on_progress)
         if result.status != 0:
@@ -196,8 +198,6 @@ def _prepare_data(task: Task, folder: Path, source: Path | None, on_progress: Pr
         write_manifest(aside, task.data.source.sha256 if task.data.source else None)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     on_progress(f"{task.name}: the data is in {folder}")
 
 

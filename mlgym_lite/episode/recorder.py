@@ -5,7 +5,7 @@ trajectory.jsonl  one line for each step, on disk before the next step begins
 outputs/          the whole output of steps whose observation was cut or is not text
 workspace/        the agent's files        submission/  what was handed to the grader        grading/  what graders said
 result.json       written last, aside and then moved into place
-.state/           what the engine itself needs: the virtual environment's layers, snapshots
+.state/           what the engine itself needs: the virtual environment's layers, snapshots, the mark that it lives
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from mlgym_lite.errors import OutputError
+from mlgym_lite.isolation.marked_folders import marked
 from mlgym_lite.isolation.storage_watch import LEAST_FREE_BYTES
 
 _LEAST_START_BYTES = 2 * LEAST_FREE_BYTES
+MARK = ".state/engine.lock"
+"""Held while the run's engine lives."""
 _FOLDERS = ("outputs", "workspace", "submission", "grading", ".state")
 
 
@@ -51,16 +54,19 @@ class RunDirectory:
         """Make the directory, which must not exist; raises OutputError."""
         self.path = path.absolute()
         self._trajectory = -1
+        self._stack = contextlib.ExitStack()
         try:
             self._make_parent()
             self.path.mkdir(mode=0o700)
             for name in _FOLDERS:
                 (self.path / name).mkdir(mode=0o755)
+            self._stack.enter_context(marked(self.path / MARK))
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
             self._trajectory = os.open(self.path / "trajectory.jsonl", flags, 0o644)
         except FileExistsError as error:
             raise OutputError(f"{self.path}: already exists; a run is never overwritten. Name another --output") from error
         except OSError as error:
+            self._stack.close()
             raise OutputError(f"{self.path}: cannot be made: {error.strerror or error}. Name another --output") from error
 
     def _make_parent(self) -> None:
@@ -110,3 +116,4 @@ class RunDirectory:
         if self._trajectory >= 0:
             os.close(self._trajectory)
             self._trajectory = -1
+        self._stack.close()

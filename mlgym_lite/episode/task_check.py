@@ -24,6 +24,7 @@ from mlgym_lite.episode.outcome import Outcome
 from mlgym_lite.episode.runner import run_episode
 from mlgym_lite.errors import GraderError, IsolationError, MLGymLiteError
 from mlgym_lite.isolation.limits import cpu_count
+from mlgym_lite.isolation.marked_folders import LOCK_NAME, TEMPORARY_PREFIX, marked
 
 _EMPTY = 'find "$MLGYM_LITE_ROOT/workspace/" -mindepth 1 -delete'
 
@@ -42,12 +43,13 @@ class CheckResult:
 
 def check_task(task: Task, settings: RunSettings, cache: Path, on_result: Callable[[CheckResult], None]) -> list[CheckResult]:
     """Check one task, telling each result as it comes."""
-    folder = Path(tempfile.mkdtemp(prefix="mlgym-lite-check-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}check-"))
     results: list[CheckResult] = []
     try:
-        for result in _Checker(task, settings, cache, folder).results():
-            on_result(result)
-            results.append(result)
+        with marked(folder / LOCK_NAME):
+            for result in _Checker(task, settings, cache, folder).results():
+                on_result(result)
+                results.append(result)
     finally:
         if all(result.passed for result in results):  # what failed can be looked into
             shutil.rmtree(folder, ignore_errors=True)

@@ -26,6 +26,7 @@ from pathlib import Path
 from mlgym_lite.errors import IsolationError
 
 _STATE_FOLDER = Path("/run/mlgym-lite")
+USERS_FOLDER = _STATE_FOLDER / "users"
 _TRANSIENT_USER_IDS = range(61184, 65520)  # https://systemd.io/UIDS-GIDS/, "Dynamic User"
 
 _CLONE_NEWNS = 0x00020000
@@ -57,7 +58,7 @@ class TransientUser:
 
 
 def _take_free_user_id() -> tuple[int, int]:
-    folder = _STATE_FOLDER / "users"
+    folder = USERS_FOLDER
     folder.mkdir(parents=True, exist_ok=True, mode=0o755)
     for user_id in _TRANSIENT_USER_IDS:
         descriptor = os.open(folder / str(user_id), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -66,13 +67,26 @@ def _take_free_user_id() -> tuple[int, int]:
         except BlockingIOError:
             os.close(descriptor)
             continue
-        if _is_unused(user_id):
+        except OSError as error:
+            os.close(descriptor)
+            raise IsolationError(
+                f"{folder}: its file system refuses the locks that keep two runs from sharing a user id ({error.strerror}): "
+                "mount a file system of this host at /run, or run as an ordinary user"
+            ) from error
+        if _is_unused(user_id) and _is_still_there(descriptor, folder / str(user_id)):
             return descriptor, user_id
         os.close(descriptor)
     raise IsolationError(
         f"started by root, and every user id from {_TRANSIENT_USER_IDS.start} to {_TRANSIENT_USER_IDS.stop - 1} is "
         f"taken (locks in {folder}): end other runs, or run as an ordinary user"
     )
+
+
+def _is_still_there(descriptor: int, path: Path) -> bool:
+    """Whether an opened lock file was not cleaned up meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+    return False
 
 
 def _is_unused(user_id: int) -> bool:

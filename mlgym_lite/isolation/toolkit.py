@@ -16,11 +16,11 @@ import importlib.util
 import os
 import py_compile
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from mlgym_lite.errors import OutputError
+from mlgym_lite.isolation.marked_folders import aside_folder
 from mlgym_lite.isolation.root_start import first_unreadable
 from mlgym_lite.shipped_files import tools_folder
 
@@ -98,16 +98,13 @@ def _kept(folder: Path, make: Callable[[Path], None]) -> Path:
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
-        try:
+        with aside_folder(folder) as aside:
             make(aside)
             try:
                 os.rename(aside, folder)
             except OSError:
                 if not folder.is_dir():  # another run was quicker otherwise
                     raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
         raise OutputError(
             f"{folder}: cannot be made in the cache: {_reason(error)}. Make room or rights there, or name another "

@@ -18,12 +18,12 @@ import platform
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlgym_lite.errors import EnvironmentBuildError
+from mlgym_lite.isolation.marked_folders import aside_folder, one_at_a_time
 from mlgym_lite.isolation.protocol import Mount
 from mlgym_lite.isolation.toolkit import INSIDE
 from mlgym_lite.processes import ProgramResult, run_program
@@ -159,27 +159,33 @@ def _key(requirements: Path, interpreter: Interpreter) -> str:
 
 
 def _build(folder: Path, request: BuildRequest) -> None:
-    import filelock
-
     try:
         folder.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        with filelock.FileLock(f"{folder}.lock"):
+        with one_at_a_time(Path(f"{folder}.lock")):
             if (folder / "complete").is_file():
                 return
             if request.on_progress:
                 request.on_progress(f"building the environment of {request.requirements} (once for this host)")
-            aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
-            try:
+            with aside_folder(folder) as aside:
                 _build_aside(aside, request)
-                shutil.rmtree(folder, ignore_errors=True)
-                os.replace(aside, folder)
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
+                _put_in_place(aside, folder)
     except OSError as error:
         raise EnvironmentBuildError(
             f"the environment of {request.requirements} cannot be kept in {folder.parent}: {error.strerror or error}. Make "
             "room or rights there, or name another folder with MLGYM_LITE_CACHE"
         ) from error
+
+
+def _put_in_place(aside: Path, folder: Path) -> None:
+    """Where locks are refused, another process may have built the same meanwhile: the first stays, as runs may use it."""
+    if (folder / "complete").is_file():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        os.replace(aside, folder)
+    except OSError:
+        if not (folder / "complete").is_file():
+            raise
 
 
 def _build_aside(aside: Path, request: BuildRequest) -> None:
