@@ -73,6 +73,12 @@ def prepare_episode(
     wheelhouse = check_wheelhouse(settings.wheelhouse or (Path(profile.wheelhouse) if profile.wheelhouse else None))
     limits = _limits(task, settings, profile)
     mechanism = choose_mechanism(settings.isolation)
+    if network.mode not in mechanism.networks:
+        raise LimitError(
+            f"{task.name}: the {mechanism.name} mechanism cannot keep the network {network}; it gives "
+            f"{', '.join(mechanism.networks)}. "
+            "Choose one of these with --network, or --isolation bubblewrap where that works"
+        )
     data = find_data(task, variant, places)
     base = agent_base(task, settings.python, places, environment, on_progress)
     sandboxes = EpisodeSandboxes(

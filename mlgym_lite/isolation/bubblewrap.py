@@ -19,6 +19,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from mlgym_lite.config.allowed_hosts import NetworkMode
 from mlgym_lite.errors import IsolationError, SandboxError
 from mlgym_lite.isolation.bubblewrap_arguments import Descriptors, arguments, etc_files
 from mlgym_lite.isolation.limits import LimitGroup, choose_limits
@@ -35,6 +36,7 @@ class BubblewrapMechanism:
     """Puts up sandboxes with the bwrap program."""
 
     name = "bubblewrap"
+    networks: tuple[NetworkMode, ...] = ("no-network", "allowlist", "public")
 
     def __init__(self, program: str) -> None:
         self._program = program

@@ -21,10 +21,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from mlgym_lite.config.allowed_hosts import NetworkMode
 from mlgym_lite.errors import IsolationError, SandboxError
 from mlgym_lite.isolation.confinement import landlock_abi
 from mlgym_lite.isolation.landlock_plan import ROOT_VARIABLE, Confinement, plan, weakened
 from mlgym_lite.isolation.limits import LimitGroup, choose_limits
+from mlgym_lite.isolation.marked_folders import TEMPORARY_PREFIX
 from mlgym_lite.isolation.protocol import Identity, SandboxRequest
 from mlgym_lite.isolation.root_start import OwnUser
 from mlgym_lite.isolation.running_sandbox import Parts, RunningSandbox, first_report
@@ -41,6 +43,8 @@ _RUN = "import sys; sys.path.insert(0, sys.argv.pop(1)); from mlgym_lite.isolati
 class LandlockMechanism:
     """Puts up sandboxes with landlock and a system call filter, or with `confined=False` with neither."""
 
+    networks: tuple[NetworkMode, ...] = ("no-network", "public")  # a proxy needs a loopback of the sandbox's own
+
     def __init__(self, *, confined: bool = True, newest_abi: int = _NEWEST_ABI) -> None:
         """Raises IsolationError where the kernel has no landlock; `newest_abi` lowers what is used of it, for trying out."""
         self.name = "landlock" if confined else "none"
@@ -55,10 +59,6 @@ class LandlockMechanism:
 
     def start(self, request: SandboxRequest, identity: Identity) -> RunningSandbox:
         """Start a sandbox and put it under its limits before its command runs."""
-        if request.network == "allowlist" and self._abi:
-            raise SandboxError(
-                "a network of listed hosts only cannot be kept by the landlock mechanism; use bubblewrap, or --network no-network"
-            )
         group = self._limits.open(request.limits)
         try:
             return launcher_thread().call(lambda: self._launch(request, group), undo=RunningSandbox.close)
@@ -84,7 +84,7 @@ class LandlockMechanism:
             failed.callback(os.close, lifeline)
             for descriptor in (block_end, block, lifeline_end):
                 stack.callback(os.close, descriptor)
-            root = Path(tempfile.gettempdir(), f"mlgym-lite-{os.geteuid()}-{secrets.token_hex(6)}")
+            root = Path(tempfile.gettempdir(), f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}")
             descriptors = {"status": status_end, "block": block_end, "lifeline": lifeline_end}
             try:
                 content = plan(request, root, self._confinement(request), descriptors, self._most_processes(request))

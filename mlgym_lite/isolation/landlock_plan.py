@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mlgym_lite.isolation.protocol import Limits, Mount, SandboxRequest
+from mlgym_lite.isolation.marked_folders import LOCK_NAME
+from mlgym_lite.isolation.protocol import OWN_PLACES, Limits, Mount, SandboxRequest
 
 ROOT_VARIABLE = "MLGYM_LITE_ROOT"
-OWN_PLACES = ("/tmp", "/home/agent")
-"""Folders that every sandbox has of its own, besides what its request shows."""
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _MAKE_CHAR, _MAKE_SOCK, _MAKE_BLOCK = 1 << 6, 1 << 9, 1 << 11
@@ -44,10 +43,14 @@ class Confinement:
     deputised: Mapping[int, str]
 
 
-def handled_rights(abi: int) -> dict[str, int]:
-    """Everything that a landlock ABI can deny, as masks."""
-    files = _ALL_FROM[max(version for version in _ALL_FROM if version <= abi)]
-    return {"files": files, **({"network": 3} if abi >= 4 else {}), **({"scoped": 3} if abi >= 6 else {})}
+def handled_rights(abi: int, *, network: bool) -> dict[str, int]:
+    """Everything that a landlock ABI can deny, as masks; TCP is not denied with `network`."""
+    handled = {"files": _ALL_FROM[max(version for version in _ALL_FROM if version <= abi)]}
+    if abi >= 4:
+        handled["network"] = 0 if network else 3
+    if abi >= 6:
+        handled["scoped"] = 3
+    return handled
 
 
 def weakened(abi: int, limits_name: str) -> tuple[str, ...]:
@@ -103,7 +106,7 @@ def writable_folders(request: SandboxRequest, root: str) -> list[str]:
 
 def rules(request: SandboxRequest, root: str, abi: int) -> list[tuple[str, int]]:
     """Every path with the rights below it."""
-    write = handled_rights(abi)["files"] & ~(_MAKE_CHAR | _MAKE_BLOCK | _MAKE_SOCK | _IOCTL_DEV)
+    write = handled_rights(abi, network=False)["files"] & ~(_MAKE_CHAR | _MAKE_BLOCK | _MAKE_SOCK | _IOCTL_DEV)
     etc = (*_ETC, *(_NETWORK_ETC if request.network == "public" else ()))
     found = [
         *_with(_USE, _SYSTEM_FOLDERS),
@@ -132,7 +135,9 @@ def plan(
     """The whole plan for the supervisor, as it is written in JSON; `processes` is the limit on processes, if it is ours."""
     top = str(root)
     abi = confinement.abi
-    landlock = {"handled": handled_rights(abi), "rules": rules(request, top, abi)} if abi else None
+    landlock = (
+        {"handled": handled_rights(abi, network=request.network == "public"), "rules": rules(request, top, abi)} if abi else None
+    )
     return {
         "command": command_of(request, top),
         "environment": environment_of(request, top),
@@ -141,6 +146,7 @@ def plan(
         "descriptors": dict(descriptors),
         "passed_descriptors": list(request.passed_descriptors),
         "root": top,
+        "lock": f"{top}/{LOCK_NAME}",
         "own_folders": [top + place for place in OWN_PLACES],
         "links": {top + mount.target: str(mount.source) for mount in request.mounts if not is_in_place(mount)},
         "landlock": landlock,

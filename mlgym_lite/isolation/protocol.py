@@ -13,6 +13,9 @@ from typing import Protocol
 
 from mlgym_lite.config.allowed_hosts import NetworkMode
 
+OWN_PLACES = ("/tmp", "/home/agent")
+"""Folders that every sandbox has of its own, besides what its request shows."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mount:
@@ -114,6 +117,8 @@ class Mechanism(Protocol):
     limits_name: str
     weakened: tuple[str, ...]
     """Promises of the default sandbox that this mechanism cannot keep on this host."""
+    networks: tuple[NetworkMode, ...]
+    """The networks it can give."""
 
     def identity(self) -> Identity:
         """A host user for one episode's sandboxes."""

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from mlgym_lite.isolation.protocol import Sandbox, SandboxRequest
+from mlgym_lite.isolation.protocol import OWN_PLACES, Sandbox, SandboxRequest
 from mlgym_lite.isolation.tree_size import MOST_DEPTH, TreeSize, nameless_bytes, tree_size
 
 logger = logging.getLogger(__name__)
@@ -72,12 +72,14 @@ class StorageWatch:
         """Begin to watch the folders of a request that runs in a sandbox."""
         self._limits = request.limits
         self._sandbox = sandbox
-        writable = [mount for mount in request.mounts if mount.writable]
-        self._targets = " and ".join(sorted((mount.target for mount in writable), reverse=True))
+        folders = {mount.target: os.fspath(mount.source) for mount in request.mounts if mount.writable}
+        if sandbox.root:  # else they are file systems of the sandbox's own, with sizes of theirs
+            folders |= {place: sandbox.root + place for place in OWN_PLACES}
+        self._targets = " and ".join(sorted(folders, reverse=True))
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._stack = contextlib.ExitStack()
-        self._folders = [self._opened(os.fspath(mount.source)) for mount in writable]
+        self._folders = [self._opened(folder) for folder in folders.values()]
         self.stop_descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         """Readable when the running command must end."""
         self._stack.callback(os.close, self.stop_descriptor)

@@ -22,7 +22,6 @@ import fcntl
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -166,7 +165,7 @@ class _Supervisor:
 def _make_root(plan: dict[str, Any]) -> int:
     """Make the sandbox's own folder with its links; a descriptor that holds its lock."""
     os.mkdir(plan["root"], 0o700)
-    lock = os.open(plan["root"] + "/lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    lock = os.open(plan["lock"], os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     with contextlib.suppress(OSError):  # where the file system has no locks, whoever cleans up leaves the folder alone
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     for folder in plan["own_folders"]:
@@ -274,19 +273,13 @@ def _send(process: int, number: int) -> None:
 
 
 def remove_folder(folder: str) -> None:
-    """Remove a folder the agent could write, rights taken away included; links are never followed."""
+    """Remove a folder the agent could write, what it denied included; links are never followed."""
+    from pathlib import Path
 
-    def give_rights_and_go_on(_: Any, path: str, __: Any) -> None:
-        with contextlib.suppress(OSError):
-            if not os.path.islink(path):
-                os.chmod(os.path.dirname(path), 0o700)
-                os.chmod(path, 0o700)
-            if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                os.unlink(path)
+    from mlgym_lite.isolation.removal import remove_tree
 
-    shutil.rmtree(folder, onerror=give_rights_and_go_on)
+    with contextlib.suppress(OSError):  # what is left, `mlgym-lite gc` tells
+        remove_tree(Path(folder))
 
 
 if __name__ == "__main__":
