@@ -102,7 +102,7 @@ class _Supervisor:
 
     def _let_go_of_the_commands_descriptors(self) -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
-        for number in (0, 1, 2):
+        for number in (1, 2):  # but not the input: who writes to a command learns of its end by the end of the sandbox
             os.dup2(nothing, number)
         os.close(nothing)
         for number in self._plan["passed_descriptors"]:
