@@ -19,7 +19,6 @@ from mlgym_lite.config.run_settings import IsolationChoice
 from mlgym_lite.errors import MLGymLiteError
 from mlgym_lite.isolation.host_check import try_sandbox
 from mlgym_lite.isolation.limits import choose_limits
-from mlgym_lite.isolation.mechanisms import make_mechanism, try_mechanism
 
 MECHANISMS = [
     pytest.param("bubblewrap", marks=pytest.mark.kernel),
@@ -32,12 +31,12 @@ def _missing(mark: str) -> str:
     """Why the part a mark stands for is not there; empty where it is."""
     if mark == "kernel":
         try:
-            try_sandbox()
+            try_sandbox("bubblewrap")
         except (MLGymLiteError, OSError) as error:
             return f"no sandbox starts here: {error}"
     if mark == "landlock":
         try:
-            try_mechanism(make_mechanism("landlock"))
+            try_sandbox("landlock")
         except MLGymLiteError as error:
             return f"landlock puts up no sandbox here: {error}"
     if mark == "cgroup" and choose_limits().name == "watchdog":

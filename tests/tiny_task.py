@@ -28,9 +28,9 @@ storage_mb = 64
 """
 
 GRADER = """\
-number=$(head -c 100 /submission/answer.txt)
+number=$(head -c 100 "$MLGYM_LITE_ROOT/submission/answer.txt")
 case "$number" in
-  ''|*[!0-9.]*) echo "answer.txt: expected a number" > /logs/verifier/rejection.txt; exit 65 ;;
+  ''|*[!0-9.]*) echo "answer.txt: expected a number" > "$MLGYM_LITE_ROOT"/logs/verifier/rejection.txt; exit 65 ;;
 esac
-printf '{"Score": %s}' "$number" > /logs/verifier/reward.json
+printf '{"Score": %s}' "$number" > "$MLGYM_LITE_ROOT"/logs/verifier/reward.json
 """

@@ -147,10 +147,9 @@ def find_bubblewrap() -> str:
     program = shutil.which("bwrap")
     if program is None:
         raise IsolationError(
-            "bubblewrap is not installed (no `bwrap` on PATH), and no episode runs without its sandbox.\n"
+            "bubblewrap is not installed (no `bwrap` on PATH).\n"
             "  Debian, Ubuntu:  sudo apt-get install bubblewrap\n"
             "  Fedora, RHEL:    sudo dnf install bubblewrap\n"
-            "  without root:    conda install -c conda-forge bubblewrap\n"
-            "Then run `mlgym-lite doctor`, which tries the sandbox and says what is missing."
+            "  without root:    conda install -c conda-forge bubblewrap"
         )
     return program

@@ -6,19 +6,24 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlgym_lite.errors import MLGymLiteError
+from mlgym_lite.errors import IsolationError, MLGymLiteError
 from mlgym_lite.isolation.bubblewrap import BubblewrapMechanism, find_bubblewrap
+from mlgym_lite.isolation.host_files import can_overlay, can_reflink
+from mlgym_lite.isolation.landlock import LandlockMechanism, usable_abi
 from mlgym_lite.isolation.limits import choose_limits, refusals
-from mlgym_lite.isolation.mechanisms import try_command, try_mechanism
+from mlgym_lite.isolation.mechanisms import choose_mechanism, try_command, try_mechanism
+from mlgym_lite.isolation.protocol import Mechanism
 from mlgym_lite.isolation.seccomp import filter_program
 from mlgym_lite.isolation.virtual_environments import bare_environment, find_interpreter
 from mlgym_lite.processes import run_program
 
 _LEAST_FREE_BYTES = 1 << 30
+_JOB = ("SLURM_CPUS_PER_TASK", "SLURM_MEM_PER_NODE", "SLURM_JOB_GPUS", "SLURM_RESTART_COUNT")
+_DELEGATE = "systemd-run --user --scope -p Delegate=yes mlgym-lite ..."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,54 +35,91 @@ class Finding:
     needed: bool
     """Whether no episode can run without it."""
     detail: str
+    fix: str = ""
+    """How to get what is missing; empty where nothing is."""
+    lacks: tuple[str, ...] = ()
+    """For a mechanism: promises of SECURITY.md that it does not keep here."""
 
 
-def check_host(cache: Path) -> list[Finding]:
-    """Look at everything an episode needs."""
+class Missing(MLGymLiteError):
+    """What was looked at is not there; `fix` says how to get it."""
+
+    def __init__(self, detail: str, fix: str) -> None:
+        super().__init__(detail)
+        self.fix = fix
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What a look found where it went well."""
+
+    detail: str
+    lacks: tuple[str, ...] = ()
+
+
+def check_host(cache: Path, environment: Mapping[str, str], runs: Path) -> list[Finding]:
+    """Look at everything an episode needs, and at what it can use; `runs` is where runs would be kept."""
     return [
         _finding("kernel", lambda: f"Linux {platform.release()} on {platform.machine()}"),
-        _finding("bubblewrap", _version),
-        _finding("sandbox", lambda: _needing_bubblewrap(try_sandbox)),
-        _finding("python in the sandbox", lambda: _needing_bubblewrap(try_interpreter)),
+        _finding("bubblewrap", _bubblewrap, needed=False),
+        _finding("landlock", _landlock, needed=False),
+        _finding("sandbox", try_sandbox),
+        _finding("python in the sandbox", try_interpreter),
         _finding("system call filter", _filter, needed=False),
         _finding("limits", _limits, needed=False),
         _finding("cache folder", lambda: _writable(cache), needed=not (cache / "environments").is_dir()),
+        _finding("room for runs", lambda: _room(runs), needed=False),
+        _finding("temporary files", lambda: _room(Path(tempfile.gettempdir())), needed=False),
+        _finding("quick copies", lambda: _copies(cache), needed=False),
         _finding("uv", _uv),
+        _finding("slurm", lambda: _slurm(environment), needed=False),
     ]
 
 
-def _finding(name: str, look: Callable[[], str], *, needed: bool = True) -> Finding:
+def _finding(name: str, look: Callable[[], str | Look], *, needed: bool = True) -> Finding:
     try:
-        return Finding(name=name, works=True, needed=needed, detail=look())
+        found = look()
     except (MLGymLiteError, OSError) as error:
-        return Finding(name=name, works=False, needed=needed, detail=str(error))
+        return Finding(name=name, works=False, needed=needed, detail=str(error), fix=getattr(error, "fix", ""))
+    seen = Look(detail=found) if isinstance(found, str) else found
+    return Finding(name=name, works=True, needed=needed, detail=seen.detail, lacks=seen.lacks)
 
 
-def _version() -> str:
-    result = run_program([find_bubblewrap(), "--version"], timeout_seconds=30)
+def _bubblewrap() -> Look:
+    program = find_bubblewrap()
+    result = run_program([program, "--version"], timeout_seconds=30)
     if result.status != 0:
         raise MLGymLiteError(f"`bwrap --version` ended with exit status {result.status}: {result.output.strip()}")
-    return result.output.strip()
+    return _kept(BubblewrapMechanism(program), result.output.strip())
 
 
-def _needing_bubblewrap(look: Callable[[], str]) -> str:
-    if shutil.which("bwrap") is None:
-        raise MLGymLiteError("not tried: there is no bubblewrap")
-    return look()
+def _landlock() -> Look:
+    abi = usable_abi()
+    return _kept(LandlockMechanism(), f"ABI {abi}")
 
 
-def try_sandbox() -> str:
+def _kept(mechanism: Mechanism, what: str) -> Look:
+    """Try a mechanism and tell what it keeps."""
+    try_mechanism(mechanism)
+    keeps = "keeps what SECURITY.md promises, but for" if mechanism.weakened else "keeps every promise of SECURITY.md"
+    return Look(detail=f"{what}; {keeps}" + (":" if mechanism.weakened else ""), lacks=mechanism.weakened)
+
+
+def try_sandbox(name: str = "auto") -> str:
     """Put up a sandbox and run `true` in it; raises IsolationError with what to do."""
-    try_mechanism(BubblewrapMechanism(find_bubblewrap()))
-    return "a sandbox starts" + (" as an ordinary user, dropped to from root" if os.geteuid() == 0 else "")
+    mechanism = choose_mechanism(name)
+    return f"{mechanism.name} puts one up" + (" as an ordinary user, dropped to from root" if os.geteuid() == 0 else "")
 
 
 def try_interpreter() -> str:
     """Run this interpreter in a sandbox."""
+    try:
+        mechanism = choose_mechanism("auto")
+    except IsolationError as error:
+        raise MLGymLiteError("not tried: there is no sandbox") from error
     interpreter = find_interpreter()
     command = (str(interpreter.program), "-I", "-c", "import json")
-    mounts = bare_environment(interpreter).mounts()
-    ended = try_command(BubblewrapMechanism(find_bubblewrap()), command, mounts)
+    ended = try_command(mechanism, command, bare_environment(interpreter).mounts())
     if ended.status != 0:
         raise MLGymLiteError(f"{' '.join(command)} ended with exit status {ended.status} in a sandbox: {ended.output}")
     return f"{interpreter.program} runs"
@@ -93,11 +135,11 @@ def _limits() -> str:
     chosen = choose_limits().name
     others = "; ".join(f"{name}: {reason}" for name, reason in refusals().items() if reason)
     if chosen == "watchdog":
-        raise MLGymLiteError(
-            f"kept by a watching thread, which a quick burst can slip past ({others}). On a systemd host, "
-            "`systemd-run --user --scope -p Delegate=yes mlgym-lite ...` gives control groups"
+        raise Missing(
+            f"memory, CPUs and processes are kept by a watching thread, which a quick burst can slip past ({others})",
+            f"on a systemd host, `{_DELEGATE}` gives control groups; in a Slurm job the job's own limit holds besides",
         )
-    return f"{chosen}" + (f" ({others})" if others else "")
+    return f"memory, CPUs and processes by {chosen}" + (f" ({others})" if others else "")
 
 
 def _writable(cache: Path) -> str:
@@ -107,17 +149,48 @@ def _writable(cache: Path) -> str:
             pass
     except OSError as error:
         reason = error.strerror or error
-        raise MLGymLiteError(
-            f"{cache}: cannot be written: {reason}. What is prepared there can be run; to build more, name another folder with "
-            "MLGYM_LITE_CACHE"
+        raise Missing(
+            f"{cache}: cannot be written: {reason}. What is prepared there can be run",
+            "to build more, name another folder with MLGYM_LITE_CACHE",
         ) from error
-    free = shutil.disk_usage(cache).free
+    return _room(cache, "MLGYM_LITE_CACHE")
+
+
+def _room(folder: Path, variable: str = "") -> str:
+    """How much is free where a folder is or would be."""
+    place = next(path for path in (folder, *folder.parents) if path.is_dir())
+    free = shutil.disk_usage(place).free
     if free < _LEAST_FREE_BYTES:
-        raise MLGymLiteError(f"{cache}: only {free >> 20} MiB are free; set MLGYM_LITE_CACHE to a folder with more room")
-    return f"{cache} ({free >> 30} GiB free)"
+        way = f"name another folder with {variable}" if variable else "name another folder with --output (runs) or TMPDIR"
+        raise Missing(f"{folder}: only {free >> 20} MiB are free", f"make room, or {way}")
+    return f"{folder} ({free >> 30} GiB free)"
+
+
+def _copies(cache: Path) -> str:
+    """Whether snapshots and forks could share what did not change, on the file system of the cache."""
+    place = next(path for path in (cache, *cache.parents) if path.is_dir())
+    reflink, overlay = can_reflink(place), can_overlay()
+    found = f"reflink: {'yes' if reflink else 'no'}; overlay for ordinary users: {'yes' if overlay else 'no'} ({place})"
+    if not reflink:
+        raise Missing(
+            f"{found}; snapshots copy every file",
+            "put runs on btrfs, or on xfs made with reflink=1, where large workspaces are forked often",
+        )
+    return found
 
 
 def _uv() -> str:
     import uv
 
     return uv.find_uv_bin()
+
+
+def _slurm(environment: Mapping[str, str]) -> str:
+    if job := environment.get("SLURM_JOB_ID"):
+        given = ", ".join(f"{name.removeprefix('SLURM_').lower()}={environment[name]}" for name in _JOB if environment.get(name))
+        return f"in job {job} ({given})" if given else f"in job {job}"
+    program = shutil.which("sinfo", path=environment.get("PATH"))
+    if program is None:
+        return "not used on this host"
+    result = run_program([program, "--version"], timeout_seconds=30)
+    return f"{result.output.strip()}; not in a job"

@@ -21,9 +21,10 @@ def choose_mechanism(choice: str) -> Mechanism:
 
     `auto` takes bubblewrap where it works, else landlock, and never less.
     """
-    if choice == "auto":
-        return _automatic(os.getpid())
-    return _tried(choice, os.getpid())
+    try:
+        return _automatic(os.getpid()) if choice == "auto" else _tried(choice, os.getpid())
+    except IsolationError as error:
+        raise IsolationError(f"{error}\n`mlgym-lite doctor` tries each part and says what is missing.") from error
 
 
 @functools.cache
@@ -38,7 +39,7 @@ def _automatic(process_id: int) -> Mechanism:
         if reasons:
             logger.info("the sandbox is put up by %s, because %s", name, reasons[0])
         return mechanism
-    raise IsolationError("\n".join(reasons) + "\n`mlgym-lite doctor` tries each part and says what is missing.")
+    raise IsolationError("no sandbox can be put up here, and no episode runs without one.\n" + "\n".join(reasons))
 
 
 @functools.cache

@@ -49,9 +49,9 @@ def test_doctor_says_that_this_host_works(mlgym: Program) -> None:
     """Each thing that was tried has a line that begins with how it went."""
     ended = mlgym("doctor")
     assert ended.status == 0
-    assert all(line.startswith(("ok   ", "weak ")) for line in ended.out.splitlines())
+    assert all(line.startswith(("ok   ", "weak ", "       ")) for line in ended.out.splitlines())
     findings = json.loads(mlgym("doctor", "--json").out)
-    assert {finding["name"] for finding in findings} >= {"bubblewrap", "sandbox", "limits", "cache folder"}
+    assert {finding["name"] for finding in findings} >= {"bubblewrap", "landlock", "sandbox", "limits", "cache folder", "slurm"}
     assert all(finding["works"] for finding in findings if finding["needed"])
 
 
