@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 SOCKET_NAME = "socket"
 _MOST_HEAD_BYTES = 32 << 10
 _CLOSE_SECONDS = 1.0
+_AFTER_FAILURE_SECONDS = 0.2
 _END_OF_HEAD = b"\r\n\r\n"
 
 Resolver = Callable[[str, int], Sequence[str]]
@@ -112,13 +113,14 @@ class NetworkProxy:
                 return
             try:
                 client = self._listener.accept()[0]
-            except OSError as error:  # the client is gone, or there are no descriptors left
+                worker = threading.Thread(target=self._serve, args=(client,), name="mlgym-lite-connection", daemon=True)
+                worker.start()
+            except (OSError, RuntimeError) as error:  # the client is gone, or this process has no descriptor or thread left
                 logger.warning("a connection was not taken: %s", error)
                 self._slots.release()
+                ready_of([(self._stop.fileno(), select.POLLIN)], _AFTER_FAILURE_SECONDS)
                 continue
-            worker = threading.Thread(target=self._serve, args=(client,), name="mlgym-lite-connection", daemon=True)
-            self._workers = [thread for thread in (*self._workers, worker) if thread is worker or thread.is_alive()]
-            worker.start()
+            self._workers = [thread for thread in (*self._workers, worker) if thread.is_alive()]
 
     def _serve(self, client: socket.socket) -> None:
         """One connection from its head to its end."""

@@ -161,10 +161,10 @@ def test_the_forwarder_is_no_part_of_the_shell(open_episode: OpenEpisode) -> Non
     """It is no job and no child of the shell, holds none of its descriptors, and signals are as they were."""
     episode = open_episode(**listed("127.0.0.1"))
     children = "read -r children < /proc/$$/task/$$/children; echo $children"
-    seen = episode.step(f"jobs -l; {children}; grep SigIgn /proc/$$/status; (yes | head -1)").observation
+    seen = episode.step(f"jobs -l; {children}; grep SigIgn /proc/self/status; (yes | head -1)").observation
     none, ignored, yes = seen.splitlines()
     assert (none, yes) == ("", "y")
-    plain = open_episode("plain").step("grep SigIgn /proc/$$/status").observation.strip()
+    plain = open_episode("plain").step("grep SigIgn /proc/self/status").observation.strip()
     assert ignored == plain
     program = """python3 - <<'END_OF_PROGRAM'
 import os
