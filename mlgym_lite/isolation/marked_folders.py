@@ -30,8 +30,7 @@ def aside_folder(final: Path) -> Iterator[Path]:
     while True:
         aside = Path(tempfile.mkdtemp(prefix=f"{final.name}.part-", dir=final.parent))
         descriptor = os.open(aside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        take(descriptor, aside)
-        if aside.is_dir():  # else it was cleaned up before it was marked
+        if take(descriptor, aside) and aside.is_dir():  # else it is cleaned up before it was marked
             break
         os.close(descriptor)
     try:
@@ -63,12 +62,15 @@ def marked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def take(descriptor: int, path: Path) -> None:
-    """Mark what is opened as in use; where the file system refuses locks, work goes on without."""
+def take(descriptor: int, path: Path) -> bool:
+    """Mark what is opened as in use; false where another holds it. Where locks are refused, work goes on without."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     except OSError as error:
         logger.info("no lock on %s (%s): `mlgym-lite gc` will not clean up after this process there", path, error.strerror)
+    return True
 
 
 @contextlib.contextmanager

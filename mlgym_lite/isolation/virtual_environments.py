@@ -221,12 +221,16 @@ def _advice(result: ProgramResult, request: BuildRequest) -> str:
 
 
 def _run_uv(step: list[str | Path], request: BuildRequest) -> ProgramResult:
-    """Run uv, and again with the system's certificates where its own do not know the index (a site with a CA of its own)."""
+    """Run uv, and again with the system's certificates where its own do not know the index (a site with a CA of its own),
+    or without its cache where that lies on a file system that refuses locks."""
     variables = _without_virtual_environment(request.environment)
     try:
         result = run_program(step, environment=variables, timeout_seconds=request.timeout_seconds)
         if result.status != 0 and "certificate" in result.output:
             variables = {**variables, "UV_NATIVE_TLS": "1", "UV_SYSTEM_CERTS": "1"}
+            result = run_program(step, environment=variables, timeout_seconds=request.timeout_seconds)
+        if result.status != 0 and "acquire lock" in result.output:
+            variables = {**variables, "UV_NO_CACHE": "1"}
             result = run_program(step, environment=variables, timeout_seconds=request.timeout_seconds)
     except TimeoutError as error:
         raise EnvironmentBuildError(

@@ -35,29 +35,44 @@ mkdir /sys/fs/cgroup/user; chown -R {user} /sys/fs/cgroup/user; echo $$ > /sys/f
 chown {user} /sys/fs/cgroup/cgroup.procs; exec setpriv --reuid {user} --regid {group} --clear-groups"""
 
 EPISODE = """\
+FORKS = (
+    "python3 -c 'import os, signal, time\\nstarted = []\\ntry:\\n  while len(started) < 200:\\n    child = os.fork()\\n"
+    "    if not child: time.sleep(60)\\n    started.append(child)\\n"
+    "except OSError as error: print(len(started), error.strerror)\\n"
+    "for child in started: os.kill(child, 9)'"
+)
 import json, os, sys
 from pathlib import Path
 import mlgym_lite
 from mlgym_lite.config.run_settings import RunSettings
 task, output = sys.argv[1:]
-with mlgym_lite.Episode(mlgym_lite.load_task(task), settings=RunSettings(output=Path(output))) as episode:
+profile = Path(output).with_suffix(".toml")
+profile.write_text("processes = 40")
+settings = RunSettings(output=Path(output), profile=str(profile))
+with mlgym_lite.Episode(mlgym_lite.load_task(task), settings=settings) as episode:
     told = episode.step("head -c 200M /dev/zero | tail -c 150M | wc -c; echo survived").observation
     group = episode.step("cat /proc/self/cgroup").observation
+    folder, = Path("/sys/fs/cgroup").glob("**/mlgym-lite-[0-9]*")
+    forks = episode.step(FORKS).observation
+    killed = episode.step("sleep 60 & kill -9 $!; wait $!; sh -c 'kill -9 $$'")
+    episode.step("timeout 2 sh -c 'while :; do :; done'")
+    files = {name: (folder / name).read_text() for name in ("pids.max", "pids.events", "cpu.max", "cpu.stat")}
     outcome = episode.submit()
 left = [str(path) for path in Path("/sys/fs/cgroup").glob("**/mlgym-lite-[0-9]*")]
-report = {"told": told, "group": group, "result": dict(outcome.result), "left": left}
+report = {"forks": forks, "killed": [killed.exit_status, killed.observation], "files": files}
+report |= {"told": told, "group": group, "result": dict(outcome.result), "left": left}
 Path(output, "report.json").write_text(json.dumps(report))
 """
 
 
 @pytest.mark.kernel
-def test_version_two_groups_limit_memory_and_leave_nothing(make_task: Callable[..., Path], tmp_path: Path) -> None:
-    """Under version 2, a command over the memory limit is killed and told so, and the group is removed at the end."""
+def test_version_two_groups_keep_each_limit_and_leave_nothing(make_task: Callable[..., Path], tmp_path: Path) -> None:
+    """Under version 2, memory, processes and CPUs are limited, only memory is called memory, and nothing is left at the end."""
     if shutil.which("linux.uml") is None:
         if "uml" in os.environ.get("MLGYM_LITE_REQUIRE", "").split(","):
             pytest.fail("MLGYM_LITE_REQUIRE names uml, but there is no linux.uml")
         pytest.skip("no linux.uml: install user-mode-linux")
-    task = make_task(toml=TASK_TOML.replace("memory_mb = 512", "memory_mb = 64"))
+    task = make_task(toml=TASK_TOML.replace("memory_mb = 512", "memory_mb = 64\ncpus = 0.5"))
     init, program = tmp_path / "init", tmp_path / "episode.py"
     init.write_text(INIT, encoding="utf-8")
     init.chmod(0o755)
@@ -74,5 +89,15 @@ def test_version_two_groups_limit_memory_and_leave_nothing(make_task: Callable[.
     assert "the limit is 64 MiB, the peak was 64 MiB" in report["told"]
     assert "survived" in report["told"]
     assert "mlgym-lite-" in report["group"]
+    started, _, reason = report["forks"].partition(" ")
+    assert reason == "Resource temporarily unavailable\n"
+    assert 20 < int(started) < 40
+    counters = {name: dict(line.split() for line in report["files"][name].splitlines()) for name in ("pids.events", "cpu.stat")}
+    assert report["files"]["pids.max"] == "40\n"
+    assert int(counters["pids.events"]["max"]) > 0
+    assert report["files"]["cpu.max"] == "50000 100000\n"
+    assert int(counters["cpu.stat"]["nr_throttled"]) > 0
+    assert report["killed"][0] == 137
+    assert "memory" not in report["killed"][1]
     assert report["result"]["score"]["value"] == 0.5
     assert report["left"] == []
