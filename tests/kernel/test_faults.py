@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from fault_harness import WAIT_SECONDS, Engine, ending_of, steps_of
 from tiny_task import GRADER, TASK_TOML
@@ -128,6 +129,7 @@ def test_a_part_of_the_agents_sandbox_is_killed(
     first = engine.first(inside)
     {"bwrap": engine.outermost(inside), "first": first, "shell": first.children()[0]}[victim].kill()
     if stage == "idle":
+        psutil.wait_procs([inside], WAIT_SECONDS)
         engine.call("step", "echo lost")
     assert "a new one is running" in engine.answer()["told"]
     assert engine.ask("step", "echo usable")["told"] == "usable\n"
