@@ -70,6 +70,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Thousands of episodes with faults at random; arguments go to the soak (--episodes, --minutes, --seed, --workers)."""
+    session.install("-e", ".[dev]")
+    session.run("python", "tests/soak/soak.py", *session.posargs)
+
+
+@nox.session
 def check_tasks(session: nox.Session) -> None:
     """Every shipped task: baseline, empty submission, cheats."""
     session.install("-e", ".")

@@ -55,7 +55,7 @@ class Engine:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         self._data = b""
-        self.seen: set[int] = set()
+        self.seen: set[psutil.Process] = set()
         assert self.answer()["told"] == "started"
 
     def call(self, *words: str) -> None:
@@ -89,7 +89,7 @@ class Engine:
         found: list[psutil.Process] = []
         with contextlib.suppress(psutil.Error):
             found = psutil.Process(self.process.pid).children(recursive=True)
-        self.seen |= {process.pid for process in found}
+        self.seen |= set(found)
         return found
 
     def wait_until_running(self, word: str) -> psutil.Process:
@@ -141,7 +141,7 @@ class Engine:
     def has_ended(self) -> bool:
         """Whether nothing of it runs any more: no process it was seen to have, no control group, no lock."""
         number = self.process.pid
-        running = [pid for pid in self.seen if _runs(pid)]
+        running = [process for process in self.seen if _runs(process)]
         groups = [name for _, names, _ in os.walk("/sys/fs/cgroup") for name in names if name.startswith(f"mlgym-lite-{number}-")]
         locks = [line for line in Path("/proc/locks").read_text().splitlines() if line.split()[4:5] == [str(number)]]
         return not (running or groups or locks)
@@ -150,13 +150,13 @@ class Engine:
         """Wait for that."""
         deadline = time.monotonic() + WAIT_SECONDS
         while not self.has_ended():
-            assert time.monotonic() < deadline, "something of the engine is left"
+            assert time.monotonic() < deadline, f"left: {[one for one in self.seen if _runs(one)]}, or a group or a lock"
             time.sleep(0.02)
 
 
-def _runs(process_id: int) -> bool:
+def _runs(process: psutil.Process) -> bool:
     try:
-        return psutil.Process(process_id).status() != psutil.STATUS_ZOMBIE
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 
