@@ -13,6 +13,7 @@ import contextlib
 import logging
 import os
 import queue
+import select
 import shlex
 import signal
 import subprocess
@@ -26,6 +27,8 @@ from typing import Any, TypeVar
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+
+_HOLDER_MILLISECONDS = 5000
 
 
 class LauncherThread:
@@ -105,6 +108,41 @@ class Keeper:
         os.posix_spawnp("bash", arguments, {"PATH": os.defpath}, file_actions=actions, setsid=True)
         for descriptor in (reading, never, never_writing):
             os.close(descriptor)
+
+
+class Holder:
+    """Holds a descriptor as long as anybody holds the write end of its pipe, this process or what it was passed on to.
+
+    So the pipe can be given to a process that others look into, and what is held stays out of their reach.
+    """
+
+    def __init__(self, held: int) -> None:
+        """Start the holder; the caller's own descriptor can be closed then."""
+        reading, self.descriptor = os.pipe()
+        """The write end; closed by `close`."""
+        actions = [
+            (os.POSIX_SPAWN_DUP2, held, 3),
+            (os.POSIX_SPAWN_DUP2, reading, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
+        arguments = ["bash", "-c", 'cd /; read -r -d "" _', "mlgym-lite-holder"]
+        self._process = os.posix_spawnp("bash", arguments, {"PATH": os.defpath}, file_actions=actions, setsid=True)
+        os.close(reading)
+
+    def close(self) -> None:
+        """Let go and wait until the holder has ended, which it does when nobody else holds the pipe; twice is harmless."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+            with contextlib.suppress(OSError, AttributeError):  # no pidfd before Linux 5.3
+                ended = os.pidfd_open(self._process)
+                waiting = select.poll()
+                waiting.register(ended, select.POLLIN)
+                waiting.poll(_HOLDER_MILLISECONDS)  # a forked copy of this process may hold the pipe too
+                os.close(ended)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self._process, os.WNOHANG)
 
 
 @dataclass(frozen=True, kw_only=True)

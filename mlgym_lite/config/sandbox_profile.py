@@ -28,6 +28,7 @@ class SandboxProfile(Table):
     temporary_mb: Count = 1024
     home_mb: Count = 256
     shared_memory_mb: Count = 64
+    gpu_memory_mb: Count | None = None
     storage_mb: Count = 10240
     storage_files: Count = 200_000
     output_mb: Count = 2048

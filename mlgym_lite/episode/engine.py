@@ -27,6 +27,7 @@ from mlgym_lite.config.task_file import WORKSPACE, Task
 from mlgym_lite.episode.actions import shell_input
 from mlgym_lite.episode.budget import Budget
 from mlgym_lite.episode.episode_files import EpisodeFiles
+from mlgym_lite.episode.gpus import EpisodeGpus
 from mlgym_lite.episode.grading import Grader
 from mlgym_lite.episode.known_baselines import known_baseline, measure_baseline
 from mlgym_lite.episode.located import located_instruction, moved, without_root
@@ -192,6 +193,7 @@ class Episode:
         self._submit_requested = False
         self._kept_output_bytes = 0
         self._usage = Usage()
+        self._lease_gpus()
         sandboxes = self._preparation.sandboxes
         parts = (self.task.name, self.settings.variant, self.agent)
         path = self.settings.output or new_run_path(Path.cwd() / "runs", *parts)
@@ -207,11 +209,18 @@ class Episode:
         self._outcome = None
         self._is_open = True
 
+    def _lease_gpus(self) -> None:
+        preparation = self._preparation
+        self._gpus = EpisodeGpus(preparation.gpus, preparation.profile.gpu_memory_mb, self._environment)
+        self._stack.callback(self._gpus.close)
+        self._preparation = replace(preparation, sandboxes=replace(preparation.sandboxes, gpus=self._gpus.access))
+
     def _open_shell(self) -> None:
         sandboxes = self._preparation.sandboxes
         request = sandboxes.agent_request(self._files.workspace, self._files.venv, self._proxy_folder)
         self._shell = Shell(sandboxes.mechanism, request, self._identity, self._set_up)
         self._root = self._shell.sandbox.root
+        self._gpus.shell_opened(self._shell, self._run.path / "outputs")
         self._stack.callback(self._close_shell)
 
     def _set_up(self, root: str) -> str:
@@ -228,6 +237,7 @@ class Episode:
     def _close_shell(self) -> None:
         if self._shell is not None:
             shell, self._shell = self._shell, None
+            self._gpus.shell_closing()
             try:
                 shell.close()
             finally:

@@ -55,6 +55,8 @@ class Preparation:
     variant: Variant
     profile: SandboxProfile
     sandboxes: EpisodeSandboxes
+    gpus: int
+    """How many are to be leased."""
 
 
 def prepare_episode(
@@ -88,7 +90,8 @@ def prepare_episode(
         grader_environment=expand(task.file.verifier.env, environment, f"{task.name}: [verifier].env"),
         further_mounts=further_mounts, network=network, wheelhouse=wheelhouse,
     )  # fmt: skip
-    return Preparation(variant=variant, profile=profile, sandboxes=sandboxes)
+    gpus = task.file.environment.gpus if settings.gpus is None else settings.gpus
+    return Preparation(variant=variant, profile=profile, sandboxes=sandboxes, gpus=gpus)
 
 
 def _network(task: Task, settings: RunSettings, profile: SandboxProfile) -> Network:
@@ -99,9 +102,6 @@ def _network(task: Task, settings: RunSettings, profile: SandboxProfile) -> Netw
 
 def _limits(task: Task, settings: RunSettings, profile: SandboxProfile) -> Limits:
     wanted = task.file.environment
-    gpus = wanted.gpus if settings.gpus is None else settings.gpus
-    if gpus:
-        raise LimitError(f"{task.name}: asks for {gpus} GPUs; this version runs tasks without GPUs only (--gpus 0)")
     if wanted.cpus and wanted.cpus > cpu_count():
         raise LimitError(f"{task.name}: asks for {wanted.cpus:g} CPUs; this process may use {cpu_count()}")
     memory = (wanted.memory_mb or profile.memory_mb) << 20

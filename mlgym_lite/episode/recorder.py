@@ -40,7 +40,7 @@ def check_room(path: Path) -> None:
     place = next(folder for folder in path.absolute().parents if folder.is_dir())
     state = os.statvfs(place)
     free = state.f_bavail * state.f_frsize
-    if free < _LEAST_START_BYTES:
+    if state.f_blocks and free < _LEAST_START_BYTES:  # a file system without blocks tells nothing
         raise OutputError(
             f"{place}: only {free >> 20} MiB are free on its disk; a run starts with at least {_LEAST_START_BYTES >> 20} MiB. "
             "Make room, or name another --output"

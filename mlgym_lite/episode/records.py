@@ -42,6 +42,7 @@ def run_record(episode: Episode, preparation: Preparation, start: Snapshot | Non
         **_network_record(sandboxes.network),
         "wheelhouse": str(sandboxes.wheelhouse) if sandboxes.wheelhouse else None,
         "limits": {
+            "gpu_memory_bytes": preparation.profile.gpu_memory_mb << 20 if preparation.profile.gpu_memory_mb else None,
             "mechanism": sandboxes.mechanism.limits_name,
             "max_steps": episode.budget.max_steps,
             "time_limit_seconds": episode.budget.time_limit_seconds,
@@ -61,7 +62,7 @@ def run_record(episode: Episode, preparation: Preparation, start: Snapshot | Non
         },
         "versions": _versions(),
         "host": socket.gethostname(),
-        "gpus": [],
+        "gpus": [{"uuid": gpu.uuid, "name": gpu.name, "memory_bytes": gpu.memory_bytes} for gpu in sandboxes.gpus.gpus],
         "git_commit": _git_commit(),
         "forked_from": {"run_directory": str(start.run_directory), "step": start.step} if start else None,
     }
@@ -133,13 +134,14 @@ def result_record(episode: Episode, preparation: Preparation, ending: Ending, us
         "resources": {
             "peak_memory_bytes": usage.peak_memory_bytes,
             "cpu_seconds": usage.cpu_seconds,
-            "gpu_seconds": 0.0,
+            "gpu_seconds": round(episode.budget.total_seconds * len(sandboxes.gpus.gpus), 3),
         },
         "usage": {"input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0},
         "isolation": {
             "mechanism": sandboxes.mechanism.name,
             "limits": sandboxes.mechanism.limits_name,
             **_network_record(sandboxes.network),
+            **({"gpu_memory": "soft cap"} if preparation.profile.gpu_memory_mb and sandboxes.gpus.gpus else {}),
             "weakened": [*sandboxes.mechanism.weakened, *sandboxes.network.weakened],
         },
         "run_directory": str(episode.run_directory),

@@ -7,7 +7,7 @@ is particular to one role. The judge and the player get layers of their own, whi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mlgym_lite.config.data_folder import DataTrees
@@ -15,6 +15,7 @@ from mlgym_lite.config.network_grant import Network
 from mlgym_lite.config.sandbox_profile import SandboxProfile
 from mlgym_lite.config.task_file import WORKSPACE, Task, Variant
 from mlgym_lite.episode.network import network_command, network_environment, network_mounts
+from mlgym_lite.isolation.gpu_access import GpuAccess
 from mlgym_lite.isolation.protocol import Limits, Mechanism, Mount, SandboxRequest
 from mlgym_lite.isolation.toolkit import INSIDE as TOOLS
 from mlgym_lite.isolation.toolkit import open_to_all, readable_folder, toolkit
@@ -50,6 +51,8 @@ class EpisodeSandboxes:
     """The agent's; the judge and the player have none."""
     further_mounts: tuple[Mount, ...] = ()
     wheelhouse: Path | None = None
+    gpus: GpuAccess = field(default_factory=GpuAccess)
+    """The agent's and the player's; the judge has none."""
 
     def agent_request(self, workspace: Path, venv: Path, proxy: Path | None = None) -> SandboxRequest:
         """The agent's sandbox, but for the shell and its descriptors; `proxy` is the folder of the network proxy's socket."""
@@ -73,7 +76,19 @@ class EpisodeSandboxes:
             **self.task_environment,
         }
         command = network_command(proxy, self.base.interpreter.program)
-        return replace(self._request(command, mounts, environment, WORKSPACE, self.limits), network=self.network.mode)
+        request = replace(self._request(command, mounts, environment, WORKSPACE, self.limits), network=self.network.mode)
+        kits = (Mount(source=kit / "gpu", target=f"{TOOLS}/gpu"),) if self.gpus.gpus else ()
+        return self._with_gpus(request, kits)
+
+    def _with_gpus(self, request: SandboxRequest, kits: tuple[Mount, ...] = ()) -> SandboxRequest:
+        """The request with the episode's GPUs, or with the word that there are none."""
+        return replace(
+            request,
+            mounts=(*self.gpus.mounts, *kits, *request.mounts),
+            devices=self.gpus.devices,
+            environment={**request.environment, **self.gpus.variables},
+            held_descriptor=self.gpus.lease.descriptor if self.gpus.lease else None,
+        )
 
     def judge_request(
         self, layer: Path, submission: Path, verdict: Path, variables: Mapping[str, str], log: int, nothing: int
@@ -97,6 +112,7 @@ class EpisodeSandboxes:
             "MLGYM_LITE_TASK": self.task.name,
             "MLGYM_LITE_VARIANT": self.variant,
             "MLGYM_LITE_PYTHON": f"{INSIDE_VENV}/bin/python",
+            **GpuAccess().variables,
             **self.grader_environment,
             **variables,
         }
@@ -128,7 +144,8 @@ class EpisodeSandboxes:
             "PYTHONDONTWRITEBYTECODE": "1",
             **variables,
         }
-        return self._request((python, "/player/player.py"), mounts, environment, "/submission", self.limits, log, nothing)
+        command = (python, "/player/player.py")
+        return self._with_gpus(self._request(command, mounts, environment, "/submission", self.limits, log, nothing))
 
     def make_grading_layers(self, folder: Path) -> None:
         """The judge's and the player's virtual environments, in judge/ and player/ below a folder."""

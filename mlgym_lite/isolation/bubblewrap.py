@@ -25,7 +25,7 @@ from mlgym_lite.isolation.bubblewrap_arguments import Descriptors, arguments, et
 from mlgym_lite.isolation.limits import LimitGroup, choose_limits
 from mlgym_lite.isolation.protocol import Identity, SandboxRequest
 from mlgym_lite.isolation.root_start import OwnUser, TransientUser, is_reachable_by_others, staging_area
-from mlgym_lite.isolation.running_sandbox import Parts, RunningSandbox, first_report
+from mlgym_lite.isolation.running_sandbox import Parts, RunningSandbox, first_report, last_text
 from mlgym_lite.isolation.seccomp import filter_program
 from mlgym_lite.processes import launcher_thread
 
@@ -101,7 +101,9 @@ class BubblewrapMechanism:
                 os.write(block, b"\0")
             except OSError as error:
                 sandbox.close()
-                raise SandboxError(f"the sandbox could not be put under its limits ({self._limits.name}): {error}") from error
+                said = last_text(request.standard_error)
+                reason = f"bwrap could not make the sandbox: {said}" if said else f"{self._limits.name}: {error}"
+                raise SandboxError(f"the sandbox could not be put under its limits ({reason})") from error
             return sandbox
 
     def _spawn(
@@ -116,8 +118,7 @@ class BubblewrapMechanism:
             )
             words = _memory_file(stack, b"".join(os.fsencode(w) + b"\0" for w in arguments(request, descriptors, places)))
             own = [*descriptors.etc.values(), status, block, words]
-            if descriptors.filter is not None:
-                own.append(descriptors.filter)
+            own += [number for number in (descriptors.filter, request.held_descriptor) if number is not None]
             command = [self._program, "--args", str(words), "--", *self._limited(request)]
             logger.debug("start %s", command)
             user: dict[str, Any] = {}

@@ -58,6 +58,8 @@ def arguments(request: SandboxRequest, descriptors: Descriptors, places: dict[Pa
     for name, descriptor in descriptors.etc.items():
         words += ["--perms", "0644", "--ro-bind-data", str(descriptor), f"/etc/{name}"]
     words += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
+    for device in request.devices:
+        words += ["--dev-bind", str(device.source), device.target]
     words += [*_temporary("/dev/shm", limits.shared_memory_bytes), "--remount-ro", "/dev"]
     words += _temporary("/tmp", limits.temporary_bytes)
     words += ["--dir", "/home", *_temporary("/home/agent", limits.home_bytes, mode="0700")]
@@ -68,6 +70,8 @@ def arguments(request: SandboxRequest, descriptors: Descriptors, places: dict[Pa
             mount.target,
         ]
     words += ["--remount-ro", "/", "--chdir", request.working_directory]
+    if request.held_descriptor is not None:
+        words += ["--sync-fd", str(request.held_descriptor)]
     if descriptors.filter is not None:
         words += ["--seccomp", str(descriptors.filter)]
     return [*words, "--json-status-fd", str(descriptors.status), "--block-fd", str(descriptors.block)]

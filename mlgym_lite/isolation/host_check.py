@@ -12,6 +12,9 @@ from pathlib import Path
 
 from mlgym_lite.errors import IsolationError, MLGymLiteError
 from mlgym_lite.isolation.bubblewrap import BubblewrapMechanism, find_bubblewrap
+from mlgym_lite.isolation.gpu_access import grantable_gpus
+from mlgym_lite.isolation.gpu_discovery import GpuHost, find_gpus
+from mlgym_lite.isolation.gpu_leases import is_free, lease_folder
 from mlgym_lite.isolation.host_files import can_overlay, can_reflink
 from mlgym_lite.isolation.landlock import LandlockMechanism, usable_abi
 from mlgym_lite.isolation.limits import choose_limits, refusals
@@ -67,6 +70,7 @@ def check_host(cache: Path, environment: Mapping[str, str], runs: Path) -> list[
         _finding("python in the sandbox", try_interpreter),
         _finding("system call filter", _filter, needed=False),
         _finding("limits", _limits, needed=False),
+        _finding("gpus", lambda: _gpus(environment), needed=False),
         _finding("cache folder", lambda: _writable(cache), needed=not (cache / "environments").is_dir()),
         _finding("room for runs", lambda: _room(runs), needed=False),
         _finding("temporary files", lambda: _room(Path(tempfile.gettempdir())), needed=False),
@@ -140,6 +144,18 @@ def _limits() -> str:
             f"on a systemd host, `{_DELEGATE}` gives control groups; in a Slurm job the job's own limit holds besides",
         )
     return f"memory, CPUs and processes by {chosen}" + (f" ({others})" if others else "")
+
+
+def _gpus(environment: Mapping[str, str]) -> str:
+    """The GPUs of this host: which may be used from here, and which are lent to a run."""
+    host = GpuHost()
+    granted = grantable_gpus(environment, host)
+    folder = lease_folder(environment)
+    lines = []
+    for gpu in find_gpus(host):
+        state = "not granted to this process" if gpu not in granted else ("free" if is_free(gpu, folder) else "lent to a run")
+        lines.append(f"{gpu.name} {gpu.uuid} ({gpu.memory_bytes >> 20} MiB): {state}")
+    return "; ".join(lines)
 
 
 def _writable(cache: Path) -> str:

@@ -86,6 +86,8 @@ class LandlockMechanism:
                 stack.callback(os.close, descriptor)
             root = Path(tempfile.gettempdir(), f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}")
             descriptors = {"status": status_end, "block": block_end, "lifeline": lifeline_end}
+            if request.held_descriptor is not None:
+                descriptors["held"] = request.held_descriptor
             try:
                 content = plan(request, root, self._confinement(request), descriptors, self._most_processes(request))
                 process = _spawn(stack, request, content)

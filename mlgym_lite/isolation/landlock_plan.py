@@ -116,6 +116,7 @@ def rules(request: SandboxRequest, root: str, abi: int) -> list[tuple[str, int]]
         (root, _READ_DIR),
     ]
     found += [(str(mount.source), write if mount.writable else _USE) for mount in request.mounts]
+    found += [(str(device.source), _DEVICE) for device in request.devices]
     return found + [(root + place, write) for place in OWN_PLACES]
 
 

@@ -27,6 +27,12 @@ def choose_mechanism(choice: str) -> Mechanism:
         raise IsolationError(f"{error}\n`mlgym-lite doctor` tries each part and says what is missing.") from error
 
 
+def forget_mechanisms() -> None:
+    """Try mechanisms anew at the next choice, because what they depend on has changed."""
+    _automatic.cache_clear()
+    _tried.cache_clear()
+
+
 @functools.cache
 def _automatic(process_id: int) -> Mechanism:
     reasons = []

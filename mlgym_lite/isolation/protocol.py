@@ -72,6 +72,10 @@ class SandboxRequest:
     standard_error: int
     passed_descriptors: tuple[int, ...] = ()
     """Kept open in the command under the same numbers; nothing else is."""
+    devices: tuple[Mount, ...] = ()
+    """Device nodes that are shown besides the usual ones."""
+    held_descriptor: int | None = None
+    """Kept open by what stands above the command, as long as anything of the sandbox lives; the command never has it."""
     network: NetworkMode = "no-network"
     """With `allowlist` the sandbox has no network of its own either: what it may reach is among its mounts."""
 

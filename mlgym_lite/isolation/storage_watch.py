@@ -161,7 +161,7 @@ class StorageWatch:
         found = [os.statvfs(folder) for folder in self._folders]
         files = [one.f_favail for one in found if one.f_files]
         return _Free(
-            bytes=min((one.f_bavail * one.f_frsize for one in found), default=1 << 62),
+            bytes=min((one.f_bavail * one.f_frsize for one in found if one.f_blocks), default=1 << 62),
             files=min(files, default=None),
         )
 

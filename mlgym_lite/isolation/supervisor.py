@@ -43,6 +43,8 @@ class Descriptors:
     status: int
     block: int
     lifeline: int
+    held: int = -1
+    """Whatever it stands for is held as long as this process lives."""
 
 
 def main() -> None:

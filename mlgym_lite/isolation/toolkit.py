@@ -41,7 +41,7 @@ def toolkit(cache: Path, version: str) -> Path:
 
 def _assemble(folder: Path, source: Path, linter: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "test", "*.pyc")
-    for name in ("bin", "lib", "network"):
+    for name in ("bin", "lib", "network", "gpu"):
         shutil.copytree(source / name, folder / "agent" / name, ignore=ignored, copy_function=shutil.copyfile)
     shutil.copytree(linter, folder / "agent" / "lib" / "pyflakes", ignore=ignored, copy_function=shutil.copyfile)
     for name, place in _GRADING:

@@ -33,9 +33,9 @@ def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         monkeypatch.setattr(bubblewrap, "choose_limits", Watchdog)
     elif choose_limits().name == "watchdog":
         pytest.skip("no control group is writable here; the watchdog is tested beside")
-    mechanisms._bubblewrap.cache_clear()
+    mechanisms.forget_mechanisms()
     yield bubblewrap.choose_limits().name
-    mechanisms._bubblewrap.cache_clear()
+    mechanisms.forget_mechanisms()
 
 
 @pytest.fixture
