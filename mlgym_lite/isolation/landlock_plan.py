@@ -70,12 +70,17 @@ def weakened(abi: int, limits_name: str) -> tuple[str, ...]:
 
 
 def rooted(path: str, request: SandboxRequest, root: str) -> str:
-    """Where a path of the request lies: below the root for the sandbox's own places, else where it is."""
+    """Where a path of the request lies: below the root for the sandbox's own places, else where it is.
+
+    What is shown at its own path stays there, with the folders that lead to it, also where that is in the host's /tmp.
+    """
     plain = PurePosixPath(path)
-    for place in (*OWN_PLACES, *(mount.target for mount in request.mounts if not is_in_place(mount))):
-        if plain.is_relative_to(place):
-            return root + path
-    return path
+    places = [PurePosixPath(place) for place in OWN_PLACES]
+    places += [PurePosixPath(mount.target) for mount in request.mounts if not is_in_place(mount)]
+    shown = [PurePosixPath(mount.target) for mount in request.mounts if is_in_place(mount)]
+    if plain not in places and any(plain.is_relative_to(other) or other.is_relative_to(plain) for other in shown):
+        return path
+    return root + path if any(plain.is_relative_to(place) for place in places) else path
 
 
 def is_in_place(mount: Mount) -> bool:

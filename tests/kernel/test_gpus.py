@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,22 +34,27 @@ Open = Callable[..., Episode]
 
 
 @pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GpuHost:
+def open_folder() -> Iterator[Path]:
+    """A folder that a sandbox's user can read when root makes it."""
+    with tempfile.TemporaryDirectory(prefix="mlgym-lite-test-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def host(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> GpuHost:
     """A fake driver with three GPUs."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        if folder.stat().st_uid == os.geteuid() and folder != Path("/tmp"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    found = fake_driver(tmp_path / "host")
+    found = fake_driver(open_folder / "host")
     monkeypatch.setattr(gpu_access, "GpuHost", lambda: found)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'host' / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{open_folder / 'host' / 'bin'}:{os.environ['PATH']}")
     return found
 
 
 @pytest.fixture
-def variables(environment: dict[str, str], host: GpuHost, tmp_path: Path) -> dict[str, str]:
+def variables(environment: dict[str, str], host: GpuHost, open_folder: Path) -> dict[str, str]:
     """The engine's environment: leases of this test's own, and a CUDA library that works."""
-    libraries = cuda_library(tmp_path / "cuda")
-    return {**environment, "MLGYM_LITE_GPU_LEASES": str(tmp_path / "leases"), "LD_LIBRARY_PATH": str(libraries)}
+    libraries = cuda_library(open_folder / "cuda")
+    return {**environment, "MLGYM_LITE_GPU_LEASES": str(open_folder / "leases"), "LD_LIBRARY_PATH": str(libraries)}
 
 
 @pytest.fixture
@@ -124,11 +130,11 @@ def test_two_runs_share_the_gpus_out(open_episode: Open, tmp_path: Path) -> None
     ({"wrong": 1}, "gave back other numbers"),
 ])  # fmt: skip
 def test_a_gpu_that_does_not_compute_ends_the_episode(
-    open_episode: Open, tmp_path: Path, fault: dict[str, int], told: str
+    open_episode: Open, open_folder: Path, tmp_path: Path, fault: dict[str, int], told: str
 ) -> None:
     """An operation on the GPU inside the sandbox is tried before the first step, and its failure is loud."""
     with pytest.raises(IsolationError, match=f"(?s){told}.*--gpus 0"):
-        open_episode(LD_LIBRARY_PATH=str(cuda_library(tmp_path / "broken", **fault)))
+        open_episode(LD_LIBRARY_PATH=str(cuda_library(open_folder / "broken", **fault)))
     assert json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))["ending"]["fault"] == "us"
 
 
@@ -159,7 +165,7 @@ def test_a_lease_lasts_as_long_as_its_sandbox(
         ENGINE,
         str(make_task(toml=GPU_TOML)),
         str(tmp_path / "run"),
-        str(tmp_path / "host"),
+        str(host.devices.parent),
         "",
         mechanism,
     ]
