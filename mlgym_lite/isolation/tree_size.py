@@ -76,23 +76,57 @@ def nameless_bytes(folders: Iterable[int], processes: Iterable[int]) -> int:
 
 
 def _count_folder(folder: int, count: _Count, depth: int) -> None:
+    with _Rights(folder) as rights:
+        for name in _count_entries(folder, count, rights):
+            if depth == 0 or not count.is_wanted():
+                count.is_too_deep = count.is_too_deep or depth == 0
+                return
+            descriptor = _opened(folder, name)
+            if descriptor is not None:
+                try:
+                    _count_folder(descriptor, count, depth - 1)
+                finally:
+                    os.close(descriptor)
+
+
+def _count_entries(folder: int, count: _Count, rights: _Rights) -> list[str]:
+    """Count what lies right in a folder; the names of the folders in it."""
     inner: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):  # it is gone meanwhile
-                count.add(entry.stat(follow_symlinks=False))
-                if entry.is_dir(follow_symlinks=False):
+                try:
+                    state = entry.stat(follow_symlinks=False)
+                except PermissionError:
+                    rights.give()
+                    state = os.lstat(entry.name, dir_fd=folder)
+                count.add(state)
+                if stat.S_ISDIR(state.st_mode):
                     inner.append(entry.name)
-    for name in inner:
-        if depth == 0 or not count.is_wanted():
-            count.is_too_deep = count.is_too_deep or depth == 0
-            return
-        descriptor = _opened(folder, name)
-        if descriptor is not None:
-            try:
-                _count_folder(descriptor, count, depth - 1)
-            finally:
-                os.close(descriptor)
+    return inner
+
+
+class _Rights:
+    """An opened folder's rights, which are as they were again at the end; names in it are looked up by them each time."""
+
+    def __init__(self, folder: int) -> None:
+        self._folder = folder
+        self._mode: int | None = None
+
+    def give(self) -> None:
+        """Give ourselves the right to look up names."""
+        mode = stat.S_IMODE(os.fstat(self._folder).st_mode)
+        if self._mode is None:
+            self._mode = mode
+        os.fchmod(self._folder, mode | stat.S_IRUSR | stat.S_IXUSR)
+
+    def __enter__(self) -> _Rights:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._mode is not None:
+            with contextlib.suppress(OSError):
+                os.fchmod(self._folder, self._mode)
 
 
 def _opened(folder: int, name: str) -> int | None:

@@ -222,19 +222,24 @@ def test_the_engine_is_killed_while_it_builds(start: Start, make_task: Make, tmp
 
 # Full disks
 
-WITH_OWN_MOUNTS = ("unshare", "--user", "--map-root-user", "--mount", "--propagation", "private")
+MOUNT = 'mount -t tmpfs -o size="$1",mode=1777 none /mnt && shift && exec "$@"'
 
 
 def on_a_disk(size: str, program: str, *arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a Python program in a mount namespace of its own, with a file system of a size at /mnt."""
-    prefix = ["unshare", "--mount", "--propagation", "private"] if os.geteuid() == 0 else [*WITH_OWN_MOUNTS]
-    if subprocess.run([*prefix, "true"], capture_output=True).returncode != 0:
-        pytest.skip("this user may not mount")
+    """Run a Python program in a mount namespace of its own, with a file system of a size at /mnt.
+
+    An ordinary user mounts in a user namespace, and is itself again in another one inside that.
+    """
+    prefix = ["unshare", "--mount", "--propagation", "private"]
+    again: list[str] = []
     if os.geteuid() != 0:
-        pytest.skip("a sandbox in a user namespace of its own needs root's here")
-    script = f'mount -t tmpfs -o size={size},mode=755 none /mnt && exec "$@"'
+        prefix[1:1] = ["--user", "--map-root-user"]
+        again = ["unshare", "--user", f"--map-user={os.getuid()}", f"--map-group={os.getgid()}"]
+    words = [*prefix, "bash", "-c", MOUNT, "bash", size, *again]
+    if subprocess.run([*words, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this user may not mount")
     return subprocess.run(
-        [*prefix, "bash", "-c", script, "bash", sys.executable, "-c", program, *arguments],
+        [*words, sys.executable, "-c", program, *arguments],
         env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 

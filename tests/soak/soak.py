@@ -68,6 +68,7 @@ def say(**content: Any) -> None:
 
 def work(task_folder: str) -> None:
     """Run the episodes that are named on standard input, one after another."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where this was started in the background
     task = mlgym_lite.load_task(task_folder)
     for line in sys.stdin:
         wanted = json.loads(line)
