@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import faulthandler
 import json
 import os
 import queue
@@ -43,7 +44,7 @@ TOML = (
     .replace("memory_mb = 512", "memory_mb = 96")
     .replace("storage_mb = 64", "storage_mb = 24")
 )
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 30.0
 
 ACTIONS: dict[str, list[str]] = {
     "plain": ["echo hello", "echo 1.5 > answer.txt", "validate"],
@@ -68,8 +69,10 @@ def say(**content: Any) -> None:
 
 def work(task_folder: str) -> None:
     """Run the episodes that are named on standard input, one after another."""
+    faulthandler.enable()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where this was started in the background
     task = mlgym_lite.load_task(task_folder)
+    say(event="ready")
     for line in sys.stdin:
         wanted = json.loads(line)
         episode = mlgym_lite.Episode(task, settings=RunSettings(output=Path(wanted["output"])))
@@ -80,7 +83,7 @@ def work(task_folder: str) -> None:
                     say(event="step", number=episode.step(action).number)
                 episode.submit()
         except KeyboardInterrupt:
-            pass
+            say(event="interrupted")
         except mlgym_lite.MLGymLiteError as error:
             say(event="error", text=f"{type(error).__name__}: {error}"[:300])
         say(event="end", reason=episode.outcome.ending.reason if episode.outcome else "none")
@@ -93,20 +96,22 @@ class Tally:
     episodes: int = 0
     endings: collections.Counter[str] = field(default_factory=collections.Counter)
     lost: int = 0
-    """Episodes of which an acknowledged step or a whole line is missing."""
+    """Episodes of which an acknowledged step or a whole line is missing, or that ended without an ending of ours."""
     stuck: int = 0
 
 
 class Worker:
     """One engine process; its owner replaces it when a fault took it."""
 
-    def __init__(self, task: Path, environment: dict[str, str]) -> None:
+    def __init__(self, task: Path, environment: dict[str, str], log: Path) -> None:
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--worker", str(task)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
-            stderr=subprocess.DEVNULL, text=True, bufsize=1, start_new_session=True,
+            stderr=log.open("ab"), text=True, bufsize=1, start_new_session=True,
         )  # fmt: skip
         self.lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._has_told_all = False
         threading.Thread(target=self._read, daemon=True).start()
+        assert self.lines.get(timeout=WAIT_SECONDS) == {"event": "ready"}
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -125,10 +130,11 @@ class Worker:
             yield event
             if event["event"] == "end":
                 return
+        self._has_told_all = True
 
     def is_gone(self) -> bool:
-        """Whether it has ended."""
-        return self.process.poll() is not None
+        """Whether it has ended or is about to."""
+        return self._has_told_all or self.process.poll() is not None
 
     def close(self) -> None:
         """End it."""
@@ -145,7 +151,7 @@ class Worker:
 class Soak:
     """The whole of it."""
 
-    def __init__(self, folder: Path, *, episodes: int, workers: int, seed: int, minutes: float) -> None:
+    def __init__(self, folder: Path, *, episodes: int, workers: int, seed: int, minutes: float, faults: list[str]) -> None:
         self._folder = folder
         self._runs = folder / "runs"
         self._runs.mkdir()
@@ -155,6 +161,7 @@ class Soak:
         self._left = collections.deque(range(episodes))
         self._workers = workers
         self._seed = seed
+        self._faults = faults
         self._deadline = time.monotonic() + minutes * 60
         self._lock = threading.Lock()
         self.engines: set[int] = set()
@@ -178,7 +185,7 @@ class Soak:
             if worker is None or worker.is_gone():
                 if worker is not None:
                     worker.close()
-                worker = Worker(self._task, self.environment)
+                worker = Worker(self._task, self.environment, self._folder / "log")
                 self.engines.add(worker.process.pid)
             self._one(worker, number)
         if worker is not None:
@@ -186,9 +193,10 @@ class Soak:
 
     def _one(self, worker: Worker, number: int) -> None:
         chance = random.Random(f"{self._seed}/{number}")
-        fault = chance.choice(list(ACTIONS))
+        fault = chance.choice(self._faults)
         run = self._runs / f"{number:05d}"
-        worker.run(run, ACTIONS[fault])
+        with contextlib.suppress(BrokenPipeError):  # it has ended a moment ago
+            worker.run(run, ACTIONS[fault])
         timer = _timer(fault, worker.process.pid, chance)
         told: list[int] = []
         ending, stuck = "killed", 0
@@ -200,14 +208,19 @@ class Soak:
                     ending = event["reason"]
         except queue.Empty:
             stuck, ending = 1, "stuck"
-            worker.process.kill()
+            worker.process.send_signal(signal.SIGABRT)  # its threads' stacks go to the log
+            worker.process.wait()
         timer.cancel()
         timer.join()
         if worker.process.poll() is None and fault == "kill engine":  # the kill may have come after the end
             worker.process.kill()
         if fault == "kill engine":
             worker.process.wait()
-        lost = 0 if _is_whole(run, told, ending) else 1
+        if ending == "killed" and not told and not run.exists() and fault not in ("kill engine", "Ctrl-C"):
+            self._left.append(number)  # the fault of the episode before had hit the engine after its end
+            return
+        unexpected = ending in ("killed", "none") and fault not in ("kill engine", "Ctrl-C")
+        lost = 0 if _is_whole(run, told, ending) and not unexpected else 1
         with self._lock:
             tally = self.tallies[fault]
             tally.episodes += 1
@@ -330,6 +343,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=4, help="episodes at the same time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=60.0, help="begin no episode after so long")
+    parser.add_argument("--fault", choices=list(ACTIONS), action="append", help="only this kind of episode; may be repeated")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.worker:
@@ -338,14 +352,21 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="mlgym-lite-soak-"))
     folder.chmod(0o755)
     started = time.monotonic()
-    soak = Soak(folder, episodes=wanted.episodes, workers=wanted.workers, seed=wanted.seed, minutes=wanted.minutes)
+    soak = Soak(
+        folder,
+        episodes=wanted.episodes,
+        workers=wanted.workers,
+        seed=wanted.seed,
+        minutes=wanted.minutes,
+        faults=wanted.fault or list(ACTIONS),
+    )
     soak.run()
     seconds = time.monotonic() - started
     leaks = soak.leaks()
     print(_report(soak.tallies, leaks, seconds))
     failed = any(leaks.values()) or any(tally.lost or tally.stuck for tally in soak.tallies.values())
     if failed:
-        print(f"what was lost is in {folder}", file=sys.stderr)
+        print(f"the records of these runs and the log of the engines are in {folder}", file=sys.stderr)
     else:
         shutil.rmtree(folder, ignore_errors=True)
     return 1 if failed else 0
