@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shlex
 import socket
@@ -26,6 +27,9 @@ from mlgym_lite.isolation.waiting import readable, writable
 _HIGH_NUMBERS = range(200, 210)
 _PIPE_BYTES = 256 << 10
 _STUCK_SECONDS = 30.0
+_MOST_ANSWER_BYTES = 1 << 20
+_MOST_VARIABLES_BYTES = 16 << 20
+_EXIT_STATUS = re.compile(rb"\d{1,3}")
 _MARK = "__mlgym_lite_action"
 """A variable of the shell that tells which action it ran last; an agent can break its shell so that it runs none."""
 
@@ -126,7 +130,8 @@ class ShellChannels:
     def read_status(self, number: str) -> Status | None:
         """The answer that carries a number, if the pipe holds it.
 
-        Raises EOFError when the shell closed its end, and BrokenPipeError when it answers but runs no actions any more.
+        Raises EOFError when the shell closed its end, and BrokenPipeError when it answers but runs no actions any more, or
+        when what comes is no answer: an agent can reach its shell's end of the pipe.
         """
         data = os.read(self.status, 1 << 16)
         if not data:
@@ -134,11 +139,15 @@ class ShellChannels:
         self._status_data += data
         _, found, rest = self._status_data.partition(number.encode("ascii") + b"\0")
         if not found or rest.count(b"\0") < 3:
+            if len(self._status_data) > _MOST_ANSWER_BYTES:
+                raise BrokenPipeError("what the shell's status pipe holds is no answer")
             return None  # a long working directory comes in pieces
         self._status_data = b""
         status, mark, directory, _ = rest.split(b"\0", 3)
         if mark != b"%d" % self._actions:
             raise BrokenPipeError("the shell did not run the action: it redefined what runs actions")
+        if not _EXIT_STATUS.fullmatch(status):
+            raise BrokenPipeError("the exit status was not written by the shell")
         return Status(exit_status=int(status), working_directory=os.fsdecode(directory))
 
     def exported_variables(self) -> str:
@@ -148,7 +157,7 @@ class ShellChannels:
         data, deadline = b"", time.monotonic() + _STUCK_SECONDS
         while not data.partition(number.encode("ascii") + b"\0")[2].endswith(b"\0"):
             piece = os.read(self.status, 1 << 16) if readable([self.status], deadline - time.monotonic()) else b""
-            if not piece:
+            if not piece or len(data) > _MOST_VARIABLES_BYTES:
                 raise SandboxError("the shell did not tell its variables")
             data += piece
         return data.partition(number.encode("ascii") + b"\0")[2][:-1].decode("utf-8", "surrogateescape")

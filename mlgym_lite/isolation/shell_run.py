@@ -147,8 +147,10 @@ class ShellRun:
             self._watched.discard(self._stop_descriptor)
             self._stopped = self._interrupts == 0
             self._deadline = min(self._deadline, time.monotonic())
-        if not ready or (time.monotonic() >= self._deadline and channels.status not in ready):
-            return self._time_is_up()  # also where output or requests come without end
+        if not ready or time.monotonic() >= self._deadline:  # also where output, requests or forged answers come without end
+            if channels.status in ready:
+                self._read_answer()
+            return self._is_broken or (self._answer is None and self._time_is_up())
         if channels.output in ready:
             self._read_output()
         if channels.control.fileno() in ready and self._serve_control():
