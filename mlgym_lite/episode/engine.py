@@ -216,12 +216,13 @@ class Episode:
         self._preparation = replace(preparation, sandboxes=replace(preparation.sandboxes, gpus=self._gpus.access))
 
     def _open_shell(self) -> None:
+        self._files.let_in()
         sandboxes = self._preparation.sandboxes
         request = sandboxes.agent_request(self._files.workspace, self._files.venv, self._proxy_folder)
         self._shell = Shell(sandboxes.mechanism, request, self._identity, self._set_up)
         self._root = self._shell.sandbox.root
-        self._gpus.shell_opened(self._shell, self._run.path / "outputs")
         self._stack.callback(self._close_shell)
+        self._gpus.shell_opened(self._shell, self._run.path / "outputs")
 
     def _set_up(self, root: str) -> str:
         """What a new shell runs first, in a sandbox whose places lie below `root`."""
@@ -427,6 +428,7 @@ class Episode:
     def _finish(self, ending: Ending) -> Outcome:
         """End with a submission: the agent's processes first, then what they left is scored."""
         self._close_shell()
+        self._files.let_in()
         attempt = self._scoring.score("submit", self._step_number)
         if attempt.metrics is None:
             ending = replace(ending, detail=f"the submission was rejected: {attempt.message}")

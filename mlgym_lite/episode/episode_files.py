@@ -41,6 +41,14 @@ class EpisodeFiles:
         if self._owner is not None:
             _give_tree(self.venv, self._owner)
 
+    def let_in(self) -> None:
+        """Let their owner and the engine into them again, whatever rights the agent took from itself.
+
+        The folders themselves cannot be exchanged from inside: the agent sees them as mounts.
+        """
+        for folder in (self.workspace, self.venv):
+            folder.chmod(folder.stat().st_mode & 0o777 | 0o700)
+
     def copy(self, step: int) -> Path:
         """Copy both into a new folder."""
         folder = self._state / f"snapshot-{step}-{time.monotonic_ns()}"

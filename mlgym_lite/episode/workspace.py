@@ -64,7 +64,10 @@ def _outermost(names: Iterable[str]) -> list[str]:
 
 @contextlib.contextmanager
 def _opened_folder(top: Path, parts: tuple[str, ...], name: str) -> Iterator[int]:
-    descriptor = os.open(top, _FOLDER_FLAGS)
+    try:
+        descriptor = os.open(top, _FOLDER_FLAGS)
+    except PermissionError as error:  # an agent can take the right to read it from itself, and so from an engine that is no root
+        raise ArtifactRefused(f"{name}: the workspace cannot be read ({error.strerror})") from error
     try:
         for part in parts:
             inner = _open(part, _FOLDER_FLAGS, descriptor, name)
