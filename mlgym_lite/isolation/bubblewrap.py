@@ -93,7 +93,7 @@ class BubblewrapMechanism:
             sandbox = RunningSandbox(
                 Parts(
                     process=process, first=first, status=status, error=request.standard_error, group=group,
-                    end=lambda: os.kill(first, signal.SIGKILL) if process.poll() is None else None,
+                    end=lambda opened: _kill_first(first, opened, process),
                 )
             )  # fmt: skip
             try:
@@ -133,6 +133,14 @@ class BubblewrapMechanism:
 
 def _unreachable(request: SandboxRequest) -> list[Path]:
     return [mount.source for mount in request.mounts if not is_reachable_by_others(mount.source)]
+
+
+def _kill_first(first: int, opened: int | None, process: subprocess.Popen[bytes]) -> None:
+    """Kill a sandbox's first process, which may outlive bwrap; by its number only while bwrap vouches for it."""
+    if opened is not None:
+        signal.pidfd_send_signal(opened, signal.SIGKILL)
+    elif process.poll() is None:
+        os.kill(first, signal.SIGKILL)
 
 
 def _memory_file(stack: contextlib.ExitStack, content: bytes) -> int:

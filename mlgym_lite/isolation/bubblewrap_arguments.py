@@ -19,6 +19,10 @@ _INSIDE_USER_ID = 1000
 _NAMESPACES = ("user", "ipc", "pid", "net", "uts", "cgroup")
 _ETC_FROM_HOST = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "ssl/certs", "localtime", "mime.types")
 _ETC_OF_PUBLIC_NETWORK = ("resolv.conf", "hosts")
+_FIRST_PROCESS_SEALED = [
+    word for name in ("/proc/1/mem", "/proc/1/task/1/mem") for word in ("--ro-bind", "/dev/null", name)
+]
+"""Without ptrace, these are how an agent could write the first process's code, and have it outlive bwrap and the engine."""
 ETC_FILES = {
     "passwd": "root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:1000:1000:agent:/home/agent:/bin/bash\n",
     "group": "root:x:0:\nagent:x:1000:\n",
@@ -57,7 +61,7 @@ def arguments(request: SandboxRequest, descriptors: Descriptors, places: dict[Pa
     words += _system_folders()
     for name, descriptor in descriptors.etc.items():
         words += ["--perms", "0644", "--ro-bind-data", str(descriptor), f"/etc/{name}"]
-    words += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
+    words += ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", *_FIRST_PROCESS_SEALED, "--dev", "/dev"]
     for device in request.devices:
         words += ["--dev-bind", str(device.source), device.target]
     words += [*_temporary("/dev/shm", limits.shared_memory_bytes), "--remount-ro", "/dev"]

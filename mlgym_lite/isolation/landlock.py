@@ -109,7 +109,7 @@ class LandlockMechanism:
             return RunningSandbox(
                 Parts(
                     process=process, first=process.pid, status=status, error=request.standard_error, group=group,
-                    end=lambda: os.close(lifeline), root=str(root), after_end=lambda: _sweep(root),
+                    end=lambda _: os.close(lifeline), root=str(root), after_end=lambda: _sweep(root),
                 )
             )  # fmt: skip
 

@@ -37,8 +37,8 @@ class Parts:
     error: int
     """Where the program's complaints can be read again, for messages."""
     group: LimitGroup
-    end: Callable[[], None]
-    """Begin the end of everything inside; called once."""
+    end: Callable[[int | None], None]
+    """Begin the end of everything inside, given an opened descriptor of the first process where there is one; called once."""
     after_end: Callable[[], None] = lambda: None
     """What is left to do when the program is gone."""
     root: str = ""
@@ -103,7 +103,7 @@ class RunningSandbox:
         """The program may exit a moment before the first process does, and only the latter's end means that all are gone."""
         process = self._parts.process
         with contextlib.suppress(ProcessLookupError):
-            self._parts.end()
+            self._parts.end(self._first_ended)
         if self._first_ended is not None:
             readable([self._first_ended], _END_SECONDS)
             os.close(self._first_ended)

@@ -75,6 +75,15 @@ def test_the_sandbox_is_cut_off_from_the_host() -> None:
     assert not any(option in made for option in ("--share-net", "--cap-add", "--dev-bind", "--dev-bind-try"))
 
 
+def test_the_first_process_is_sealed() -> None:
+    """What would let the agent write the first process's memory is covered, behind /proc and before anything of the request."""
+    made = words(request(writable("/workspace")))
+    for name in ("/proc/1/mem", "/proc/1/task/1/mem"):
+        at = made.index(name)
+        assert made[at - 2 : at] == ["--ro-bind", "/dev/null"]
+        assert made.index("--proc") < at < made.index("/workspace")
+
+
 def test_the_environment_is_exactly_what_was_asked_for() -> None:
     """Variables are set after the environment is cleared, with their values as they are."""
     made = words(request(writable("/workspace"), environment={"A": "b c", "EMPTY": "", "DASH": "--bind"}))
