@@ -32,6 +32,7 @@ class ArtifactLimits:
 
     total_bytes: int = 4 << 30
     files: int = 10_000
+    folders: int = 10_000
     depth: int = 32
 
 
@@ -41,11 +42,12 @@ class _Room:
 
     bytes_left: int
     files_left: int
+    folders_left: int
 
 
 def collect_artifacts(workspace: Path, names: Iterable[str], target: Path, limits: ArtifactLimits) -> None:
     """Copy the declared artifacts to the same paths below `target`, readable by all; raises ArtifactRefused."""
-    room = _Room(limits.total_bytes, limits.files)
+    room = _Room(limits.total_bytes, limits.files, limits.folders)
     for name in _outermost(names):
         parts = PurePosixPath(name).parts
         with _opened_folder(workspace, parts[:-1], name) as folder:
@@ -125,6 +127,9 @@ def _collect(folder: int, part: str, target: Path, name: str, room: _Room, depth
 def _collect_folder(descriptor: int, target: Path, name: str, room: _Room, depth: int) -> None:
     if depth == 0:
         raise ArtifactRefused(f"{name}: folders lie too deep in one another")
+    room.folders_left -= 1
+    if room.folders_left < 0:
+        raise ArtifactRefused(f"{name}: too many folders in the submission")
     try:
         target.mkdir(exist_ok=True)
     except OSError as error:

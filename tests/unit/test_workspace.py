@@ -177,6 +177,14 @@ def test_a_submission_has_at_most_so_many_files(workspace: Path, target: Path) -
     assert "too many files" in refused(workspace, target, "answer.txt", "model", limits=ArtifactLimits(files=2))
 
 
+def test_a_submission_has_at_most_so_many_folders(workspace: Path, target: Path) -> None:
+    """Folders count too, so that empty ones cannot fill the host."""
+    for number in range(5):
+        (workspace / "many" / str(number)).mkdir(parents=True)
+    assert collect(workspace, target, "many", limits=ArtifactLimits(folders=6)) == {}
+    assert "too many folders" in refused(workspace, target, "many", limits=ArtifactLimits(folders=5))
+
+
 def test_folders_lie_at_most_so_deep_in_one_another(workspace: Path, target: Path) -> None:
     """A deep tree of folders is refused before it can exhaust anything."""
     place = workspace / "deep"
