@@ -20,15 +20,11 @@ _SHOWN_COMMAND = 60
 
 
 def harmless(text: str) -> str:
-    """Text with control characters made visible, so that it cannot move a terminal's cursor or change its settings."""
+    """Text with control characters made visible: it can neither command a terminal nor have its lines read backwards."""
     return "".join(
-        character if character in "\n\t" or (character >= " " and not "\x7f" <= character <= "\x9f") else _visible(character)
+        character if character in "\n\t" or character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text
     )
-
-
-def _visible(character: str) -> str:
-    return f"\\x{ord(character):02x}"
 
 
 def one_line(text: str, length: int = _SHOWN_COMMAND) -> str:

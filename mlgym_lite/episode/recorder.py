@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ _LEAST_START_BYTES = 2 * LEAST_FREE_BYTES
 MARK = ".state/engine.lock"
 """Held while the run's engine lives."""
 _FOLDERS = ("outputs", "workspace", "submission", "grading", ".state")
+_UNSEEN = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""What JSON leaves as it is although a terminal takes it for a command, or turns or breaks lines at it."""
 
 
 def new_run_path(runs: Path, *parts: str) -> Path:
@@ -81,7 +84,7 @@ class RunDirectory:
 
     def append_step(self, record: Mapping[str, Any]) -> None:
         """Write one step's line; on failure nothing of it stays, so that earlier lines keep being readable."""
-        line = (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        line = (_as_json(record) + "\n").encode("utf-8", "backslashreplace")
         start = os.lseek(self._trajectory, 0, os.SEEK_END)
         try:
             view = memoryview(line)
@@ -102,9 +105,7 @@ class RunDirectory:
     def _write_aside(self, name: str, content: Mapping[str, Any]) -> None:
         aside = self.path / f".{name}.part"
         try:
-            aside.write_text(
-                json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
-            )
+            aside.write_text(_as_json(content, indent=1) + "\n", encoding="utf-8", errors="backslashreplace")
             os.replace(aside, self.path / name)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -117,3 +118,9 @@ class RunDirectory:
             os.close(self._trajectory)
             self._trajectory = -1
         self._stack.close()
+
+
+def _as_json(content: Mapping[str, Any], indent: int | None = None) -> str:
+    """JSON that reads back exactly, and does nothing to a terminal on which the file is looked at."""
+    text = json.dumps(content, indent=indent, ensure_ascii=False)
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
