@@ -42,6 +42,7 @@ REFUSED = (
 ABSENT = (
     "clone3", "io_uring_setup", "io_uring_enter", "io_uring_register", "open_tree", "move_mount", "fsopen", "fsconfig",
     "fsmount", "fspick", "mount_setattr", "memfd_secret", "statmount", "listmount",
+    "open_tree_attr",
 )  # fmt: skip
 """Answered with ENOSYS in every sandbox."""
 REFUSED_WITHOUT_NAMESPACES = (
