@@ -19,9 +19,7 @@ _INSIDE_USER_ID = 1000
 _NAMESPACES = ("user", "ipc", "pid", "net", "uts", "cgroup")
 _ETC_FROM_HOST = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "ssl/certs", "localtime", "mime.types")
 _ETC_OF_PUBLIC_NETWORK = ("resolv.conf", "hosts")
-_FIRST_PROCESS_SEALED = [
-    word for name in ("/proc/1/mem", "/proc/1/task/1/mem") for word in ("--ro-bind", "/dev/null", name)
-]
+_FIRST_PROCESS_SEALED = [word for name in ("/proc/1/mem", "/proc/1/task/1/mem") for word in ("--ro-bind", "/dev/null", name)]
 """Without ptrace, these are how an agent could write the first process's code, and have it outlive bwrap and the engine."""
 ETC_FILES = {
     "passwd": "root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:1000:1000:agent:/home/agent:/bin/bash\n",

@@ -60,9 +60,7 @@ class Table:
             return tuple(map(operator.index, move))
         except TypeError:
             place = f"game {game + 1}, round {len(history) + 1}"
-            raise TypeError(
-                f"{place}: row_strategy returned {reprlib.repr(move)}, expected six whole numbers"
-            ) from None
+            raise TypeError(f"{place}: row_strategy returned {reprlib.repr(move)}, expected six whole numbers") from None
 
 
 if __name__ == "__main__":

@@ -23,9 +23,7 @@ DATA = Path(os.environ.get("MLGYM_LITE_ROOT", "") + "/data")
 def ridge_on_all_columns():
     """Return the untrained model, preprocessing included."""
     numbers = make_pipeline(SimpleImputer(strategy="mean"), StandardScaler())
-    categories = make_pipeline(
-        SimpleImputer(strategy="constant", fill_value="missing"), OneHotEncoder(handle_unknown="ignore")
-    )
+    categories = make_pipeline(SimpleImputer(strategy="constant", fill_value="missing"), OneHotEncoder(handle_unknown="ignore"))
     columns = make_column_transformer(
         (numbers, make_column_selector(dtype_include="number")),
         (categories, make_column_selector(dtype_exclude="number")),

@@ -67,8 +67,7 @@ def table(generator: numpy.random.Generator) -> list[list[str]]:
     identifiers = generator.permutation(numpy.arange(1, 4 * len(labels)))[: len(labels)]
     gaps = generator.random(features.shape) < GAP_SHARE
     rows = [
-        [str(identifiers[at]), *cells(features[at], gaps[at]), f"{labels[at]:.1f}"]
-        for at in generator.permutation(len(labels))
+        [str(identifiers[at]), *cells(features[at], gaps[at]), f"{labels[at]:.1f}"] for at in generator.permutation(len(labels))
     ]
     return [["Id", *COLUMNS, "SalePrice"], *rows]
 
