@@ -57,6 +57,7 @@ def test_command_lines_tell_no_host_paths(episode: Episode) -> None:
     text = episode.step("cat /proc/*/cmdline | tr '\\0' ' '").observation
     assert str(episode.run_directory.parent) not in text
     assert str(episode.task.folder) not in text
+    assert "--bind" not in text
 
 
 def test_no_further_descriptors(episode: Episode) -> None:
