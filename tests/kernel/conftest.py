@@ -17,7 +17,10 @@ import mlgym_lite
 from mlgym_lite import Episode
 from mlgym_lite.config.run_settings import IsolationChoice, RunSettings
 
-MECHANISMS = ("bubblewrap",)
+MECHANISMS = [
+    pytest.param("bubblewrap", marks=pytest.mark.kernel),
+    pytest.param("landlock", marks=pytest.mark.landlock),
+]
 
 
 @pytest.fixture(params=MECHANISMS)
