@@ -129,7 +129,7 @@ def first_report(status: int, error: int, program: str) -> dict[str, object]:
     while not report.endswith(b"\n"):
         if not readable([status], _START_SECONDS):
             raise SandboxError(f"{program} did not report within {_START_SECONDS:g} s")
-        piece = os.read(status, 4096)
+        piece = os.read(status, 1)  # the next line is `exit_status`'s to read
         if not piece:
             raise SandboxError(f"{program} could not make the sandbox: {last_text(error) or 'it gave no reason'}")
         report += piece
