@@ -56,7 +56,7 @@ def handled_rights(abi: int, *, network: bool) -> dict[str, int]:
 def weakened(abi: int, limits_name: str) -> tuple[str, ...]:
     """Promises of the default sandbox that this one cannot keep."""
     lost = [
-        "host processes, their names and command lines are seen in /proc",
+        "host processes, their names, command lines and network connections are seen in /proc",
         "that a host file exists, its size and its times can be seen",
         "the host's name, mounts and user ids are seen",
         "processes are ended by a supervising process, not by the kernel",

@@ -20,11 +20,12 @@ PLAYER_TOML = TASK_TOML + '\n[metadata.mlgym_lite.player]\nprogram = "tests/play
 REPORT = """\
 { env -0 | sort -z | tr '\\0' '\\n' | grep -v -e '^MLGYM_LITE_SEED=' -e '^_=' -e '_FD='; umask; ulimit -a
   locale; id; set -o; shopt; alias; declare -F; cut -d' ' -f5,6 /proc/self/mountinfo
-} > /logs/verifier/report 2>&1
-{ cat /proc/$$/maps; "$MLGYM_LITE_PYTHON" -I -c 'import json, sys; print(open("/proc/self/maps").read())'; } > /logs/verifier/maps
+} > "$MLGYM_LITE_ROOT/logs/verifier/report" 2>&1
+{ cat /proc/$$/maps; "$MLGYM_LITE_PYTHON" -I -c 'import json, sys; print(open("/proc/self/maps").read())'
+} > "$MLGYM_LITE_ROOT/logs/verifier/maps"
 "$MLGYM_LITE_PYTHON" -I -c 'import sys, sysconfig
 print(sys.executable, sys.flags, sys.path, sorted(sys.modules), sysconfig.get_paths())' \\
-  > /logs/verifier/python 2>&1
+  > "$MLGYM_LITE_ROOT/logs/verifier/python" 2>&1
 """
 
 POISON = """\
@@ -177,7 +178,7 @@ run(grade)
 """
     player = """\
 import mlgym_player, os, runpy
-mlgym_player.serve(lambda message: runpy.run_path("/submission/work.py")["work"]())
+mlgym_player.serve(lambda message: runpy.run_path(os.environ.get("MLGYM_LITE_ROOT", "") + "/submission/work.py")["work"]())
 """
     work = """\
 import json, math, random, struct, sys, time
@@ -192,7 +193,7 @@ def work():
 """
     episode = open_episode(
         toml=PLAYER_TOML.replace('"answer.txt"', '"work.py"').replace("maximize", "minimize"),
-        grader='exec "$MLGYM_LITE_PYTHON" -I /tests/grade.py\n',
+        grader='exec "$MLGYM_LITE_PYTHON" -I "$MLGYM_LITE_ROOT/tests/grade.py"\n',
         files={"tests/grade.py": grade, "tests/player.py": player, "environment/work.py": work},
     )
     attempt = episode.validate()

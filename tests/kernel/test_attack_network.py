@@ -104,6 +104,7 @@ def test_the_hosts_services_hear_nothing(episode: Episode) -> None:
         assert_unheard(episode, listeners)
 
 
+@pytest.mark.only_bubblewrap("their names stand in /proc/net without namespaces; test_landlock.py tries to reach one")
 def test_the_hosts_abstract_sockets_hear_nothing(episode: Episode) -> None:
     """Abstract unix sockets of the host, of every kind, are out of reach, and their names are not listed."""
     name = f"\0mlgym-lite-attack-{os.getpid()}"
@@ -124,6 +125,7 @@ def test_sockets_in_the_hosts_folders_hear_nothing(episode: Episode, short_folde
         assert_unheard(episode, listeners, ("", "/proc/1/root", "/proc/1/cwd"))
 
 
+@pytest.mark.only_bubblewrap("that their folders exist can be seen without namespaces; test_landlock.py tries to reach a socket")
 def test_message_buses_and_daemons_are_not_there(open_episode: OpenEpisode, monkeypatch: pytest.MonkeyPatch) -> None:
     """No bus, display, agent or daemon of the host is named in the environment or lies where programs look for one."""
     names = (
@@ -148,6 +150,7 @@ print([place for place in places if os.path.exists(place)])
     assert run_python(episode, program, names=names) == "[]\n[]\n"
 
 
+@pytest.mark.only_bubblewrap("there is no loopback either without namespaces; test_landlock.py tries every family")
 def test_no_network(episode: Episode) -> None:
     """There is a loopback device only, no address outside is reachable, and no name is resolved."""
     program = """\
@@ -168,6 +171,7 @@ except OSError:
     assert run_python(episode, program) == "['lo']\n"
 
 
+@pytest.mark.only_bubblewrap("/proc/net is the host's without namespaces")
 def test_the_hosts_connections_are_not_listed(episode: Episode) -> None:
     """Neither /proc/net nor the kernel's socket diagnosis tells of the host's connections, addresses, routes or neighbours."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -189,6 +193,7 @@ print(found)
         assert run_python(episode, program, port=port) == "[]\nFalse\n0\n"
 
 
+@pytest.mark.only_bubblewrap("there are no sockets to hear with without namespaces")
 def test_kernel_events_of_the_host_are_not_heard(episode: Episode) -> None:
     """Netlink sockets give no power over the network or audit, and no membership in what the host's kernel tells."""
     program = """\

@@ -25,10 +25,10 @@ pytestmark = pytest.mark.kernel
 QUICK_TOML = TASK_TOML.replace("command_timeout_sec = 30", "command_timeout_sec = 1")
 FOLDER_TOML = TASK_TOML.replace('artifacts = ["answer.txt"]', 'artifacts = ["out"]')
 ESCAPES = "\x1b]0;pwned\x07\x1b[6n\x1b[31mred\x1bP+q\x1b\\\x9b5n\x9d0;x\x9c\x85\x08\x7f\u202eback\u2066\u200f"
-REPEATED_REJECTION = "cp /submission/answer.txt /logs/verifier/rejection.txt; exit 65\n"
-REPEATED_WORDS = "cat /submission/answer.txt; exit 1\n"
+REPEATED_REJECTION = "cp $MLGYM_LITE_ROOT/submission/answer.txt $MLGYM_LITE_ROOT/logs/verifier/rejection.txt; exit 65\n"
+REPEATED_WORDS = "cat $MLGYM_LITE_ROOT/submission/answer.txt; exit 1\n"
 NAMED_METRIC = """\
-printf '{"Score": 1, "%s": 2}' $'\\x5cu001b]0;pwned\\x5cu0007\\x5cu202e' > /logs/verifier/reward.json
+printf '{"Score": 1, "%s": 2}' $'\\x5cu001b]0;pwned\\x5cu0007\\x5cu202e' > $MLGYM_LITE_ROOT/logs/verifier/reward.json
 """
 
 

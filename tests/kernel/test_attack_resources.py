@@ -139,6 +139,7 @@ def test_limits_cannot_be_raised(episode: Episode, limit: str) -> None:
     assert "raised" not in step.observation
 
 
+@pytest.mark.only_bubblewrap("/dev/shm is not shown without namespaces; RLIMIT_FSIZE is the same")
 def test_huge_sparse_files_cannot_be_made(episode: Episode) -> None:
     """A file that pretends to 100 gigabytes can be made at no place, by no call."""
     program = """\
@@ -159,6 +160,7 @@ for place in ("/workspace", "/venv", "/tmp", "/home/agent", "/dev/shm"):
     assert set(run_python(episode, program).splitlines()) == {"True True"}
 
 
+@pytest.mark.only_bubblewrap("without mounts they count as storage; test_landlock.py fills them")
 def test_temporary_places_are_of_limited_size(episode: Episode) -> None:
     """/tmp, the home folder and /dev/shm are full at their size, and the sandbox lives on."""
     program = """\

@@ -422,3 +422,15 @@ def test_episodes_from_threads(make_task: Callable[..., Path], environment: dict
         for episode in opened.values():
             episode.close()
     assert not any(root.exists() for root in roots)
+
+
+def test_temporary_places_count_as_storage(make_task: Callable[..., Path], environment: dict[str, str], tmp_path: Path) -> None:
+    """What fills /tmp and the home folder, which lie on the host's disk here, is stopped at the limit on storage."""
+    settings = RunSettings(output=tmp_path / "run", isolation="landlock")
+    with mlgym_lite.Episode(mlgym_lite.load_task(make_task()), settings=settings, environment=environment) as episode:
+        for place in ("$TMPDIR", "$HOME"):
+            step = episode.step(f"for i in {{1..40}}; do head -c 20M /dev/zero > {place}/x$i; done")
+            assert "the limit is 64 MiB" in step.observation
+            held = sum(file.stat().st_size for file in Path(episode.root).rglob("x*"))
+            assert held < 400 << 20
+            assert episode.step(f"rm {place}/x*; echo usable").observation.startswith("usable\n")
