@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -62,7 +63,9 @@ set -o posix; set -o noglob; trap '' TERM INT HUP
 def reports(episode: Episode) -> dict[str, str]:
     """What the judge of the submission told of itself."""
     folder = next(episode.run_directory.glob("grading/*-submit/verifier"))
-    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    root = re.compile(r"/tmp/mlgym-lite-\d+-[0-9a-f]{12}")
+    texts = {path.name: root.sub("", path.read_text(encoding="utf-8")) for path in folder.iterdir()}
+    return {name: re.sub(r"\d{4}-submit", "submit", text) for name, text in texts.items()}
 
 
 def test_the_judge_is_the_same_whatever_the_agent_did(open_episode: OpenEpisode) -> None:
