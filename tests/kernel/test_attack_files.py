@@ -169,6 +169,8 @@ def test_read_only_places_stay_so(open_episode: OpenEpisode) -> None:
     files = {"data/agent/train.csv": "1\n", "data/judge/labels.csv": "1\n"}
     episode = open_episode(toml=DATA_TOML, files=files, chosen={"variant": "mini"})
     data = episode.task.folder / "data/agent/train.csv"
+    data.chmod(0o666)  # so that only the wall keeps anyone from writing
+    data.parent.chmod(0o777)
     before = data.stat()
     program = """\
 places = ["/data/train.csv", "/opt/mlgym/bin/submit", "/opt/mlgym/lib/arguments.py", "/usr/bin/env", "/etc/passwd", "/etc/hosts",
