@@ -6,6 +6,8 @@ A test marked `only_bubblewrap` attacks something that another mechanism cannot 
 from __future__ import annotations
 
 import contextlib
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -51,3 +53,14 @@ def open_episode(
 def episode(open_episode: OpenEpisode) -> Episode:
     """One open episode."""
     return open_episode()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder in the host's real /tmp that every user reaches and may write, with a path short enough for sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="mlgym-lite-", dir="/tmp"))
+    folder.chmod(0o777)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)

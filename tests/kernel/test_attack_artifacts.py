@@ -77,6 +77,25 @@ def test_a_link_to_the_hosts_file_is_not_graded(open_episode: OpenEpisode, tmp_p
         assert "a symbolic link" in attempt.message
 
 
+def test_nothing_of_the_agents_runs_while_its_submission_is_copied_and_graded(open_episode: OpenEpisode) -> None:
+    """What was graded is what the workspace holds in the end, though a daemon had been changing it all the time."""
+    episode = open_episode(grader="sleep 1\n" + GRADER)
+    program = """\
+if os.fork() == 0:
+    os.setsid()
+    for number in range(3):
+        os.close(number)
+    file = os.open(ROOT + "/workspace/answer.txt", os.O_WRONLY)
+    for turn in range(10 ** 9):
+        os.pwrite(file, b"0.%09d" % turn, 0)
+"""
+    run_python(episode, program)
+    episode.submit()
+    graded = (episode.run_directory / "submission" / "answer.txt").read_bytes()
+    assert graded == (episode.run_directory / "workspace" / "answer.txt").read_bytes()
+    assert graded != b"0.5\n"
+
+
 def test_a_file_that_grows_and_shrinks_while_it_is_copied(open_episode: OpenEpisode) -> None:
     """A file that changes its size all the time is graded or refused, and is nobody's error but the agent's."""
     episode = open_episode(toml=TASK_TOML.replace("validations = 3", "validations = 100"))

@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,20 +71,6 @@ def assert_unheard(episode: Episode, listeners: list[Listener], prefixes: tuple[
     assert [one.address for one in listeners if not one.heard()] == []
 
 
-@pytest.fixture
-def short_folder() -> Iterator[Path]:
-    """A folder of the host's real /tmp whose path is short enough for a socket, open to all."""
-    folder = Path(f"/tmp/mlgym-lite-{os.getpid()}")
-    folder.mkdir()
-    folder.chmod(0o777)
-    try:
-        yield folder
-    finally:
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()
-
-
 def _host_addresses() -> list[tuple[int, str]]:
     """The host's addresses of both kinds, link-local ones left out."""
     found = [(a.family, a.address) for addresses in psutil.net_if_addrs().values() for a in addresses]
@@ -115,12 +100,12 @@ def test_the_hosts_abstract_sockets_hear_nothing(episode: Episode) -> None:
         assert "mlgym-lite-attack" not in episode.step("cat /proc/net/unix; ss -xa 2>/dev/null").observation
 
 
-def test_sockets_in_the_hosts_folders_hear_nothing(episode: Episode, short_folder: Path) -> None:
+def test_sockets_in_the_hosts_folders_hear_nothing(episode: Episode, open_folder: Path) -> None:
     """Sockets that lie in the host's folders, a message bus's or a daemon's, cannot be reached by their paths."""
     with contextlib.ExitStack() as stack:
         kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
-        listeners = [Listener(stack, socket.AF_UNIX, kind, str(short_folder / str(int(kind)))) for kind in kinds]
-        for path in short_folder.iterdir():
+        listeners = [Listener(stack, socket.AF_UNIX, kind, str(open_folder / str(int(kind)))) for kind in kinds]
+        for path in open_folder.iterdir():
             path.chmod(0o777)
         assert_unheard(episode, listeners, ("", "/proc/1/root", "/proc/1/cwd"))
 

@@ -213,42 +213,41 @@ def test_values_of_variables_are_no_arguments(open_episode: OpenEpisode) -> None
 # Links for the setting up
 
 
-def test_links_left_for_a_new_shell_write_nothing_on_the_host(episode: Episode, tmp_path: Path) -> None:
-    """Links an agent leaves where a sandbox is put up are not followed to the host when its shell is started again."""
-    victim = tmp_path / "victim"
-    victim.mkdir()
-    victim.chmod(0o777)
+LINKS = "bin lib lib64 data link .state pyvenv.cfg tmp etc home usr proc"
+
+
+@pytest.mark.parametrize("root", ["", "/oldroot"])
+def test_links_left_for_a_new_shell_write_nothing_on_the_host(episode: Episode, open_folder: Path, root: str) -> None:
+    """Links an agent leaves where a sandbox is put up are not followed to the host when its shell or a judge is started."""
     before = set(Path("/").iterdir()), {*episode.run_directory.iterdir(), episode.run_directory / "result.json"}
-    for top in ("/workspace", "/venv"):
+    for top in ("workspace", "venv"):
         episode.step(
-            f"cd {top}; rm -rf bin lib lib64 pyvenv.cfg data; for n in bin lib lib64 data link .state pyvenv.cfg "
-            f"tmp; do ln -sfn /oldroot{victim} $n; done"
+            f'cd "$MLGYM_LITE_ROOT/{top}" && rm -rf ./* .state; for n in {LINKS}; do ln -sfn {root}{open_folder} $n; done; ls -A'
         )
         episode.step("exit")
         assert "usable" in episode.step("echo usable").observation
-    episode.step(f"cd /; rm -rf /workspace/* /venv/*; ln -s /oldroot{victim} /workspace/bin")
-    episode.step("exit")
+    assert len(list((episode.run_directory / "workspace").iterdir())) == len(LINKS.split())
     episode.validate()
     episode.submit()
-    assert list(victim.iterdir()) == []
+    assert list(open_folder.iterdir()) == []
     assert (set(Path("/").iterdir()), set(episode.run_directory.iterdir())) == before
 
 
-def test_links_left_for_a_fork_write_nothing_on_the_host(episode: Episode, environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("root", ["", "/oldroot"])
+def test_links_left_for_a_fork_write_nothing_on_the_host(
+    episode: Episode, environment: dict[str, str], tmp_path: Path, open_folder: Path, root: str
+) -> None:
     """Links an agent leaves are copied as links to a fork, whose sandbox is put up without following them."""
-    victim = tmp_path / "victim"
-    victim.mkdir()
-    victim.chmod(0o777)
     episode.step(
-        "rm -rf $MLGYM_LITE_ROOT/venv/*; for n in bin lib lib64 data pyvenv.cfg link; do "
-        f"ln -sfn {victim} $n; ln -sfn {victim} $MLGYM_LITE_ROOT/venv/$n; done"
+        f'for top in workspace venv; do cd "$MLGYM_LITE_ROOT/$top" && rm -rf ./* .state; for n in {LINKS}; do '
+        f"ln -sfn {root}{open_folder} $n; done; done"
     )
     settings = RunSettings(output=tmp_path / "fork", isolation=episode.settings.isolation)
     with Episode.fork(episode.snapshot(), settings=settings, environment=environment) as fork:
-        assert fork.step("readlink link").observation == f"{victim}\n"
+        assert fork.step('readlink "$MLGYM_LITE_ROOT/workspace/link"').observation == f"{root}{open_folder}\n"
         fork.step("exit")
         fork.submit()
-    assert list(victim.iterdir()) == []
+    assert list(open_folder.iterdir()) == []
 
 
 @pytest.mark.only_bubblewrap("other mechanisms mount nothing")
