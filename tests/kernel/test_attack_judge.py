@@ -80,6 +80,8 @@ def test_the_judge_is_the_same_whatever_the_agent_did(open_episode: OpenEpisode)
     for name in ("report", "python"):
         assert before[name].replace("task-a", "TASK") == after[name].replace("task-b", "TASK"), name
     assert "MLGYM_LITE_SPLIT=test" in after["report"]
+    environment = after["report"].partition("\n0022\n")[0]
+    assert re.findall(r"^(?:PYTHON|LD_|BASH|ENV=|GCONV|LOC|LC_|.*=/submission|.*=/workspace).*", environment, re.MULTILINE) == []
     assert "/venv/bin/python sys.flags(" in after["python"]
     assert not any(
         "POISONED" in path.read_text(encoding="utf-8", errors="replace")
