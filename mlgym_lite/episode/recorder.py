@@ -43,7 +43,7 @@ def check_room(path: Path) -> None:
     place = next(folder for folder in path.absolute().parents if folder.is_dir())
     state = os.statvfs(place)
     free = state.f_bavail * state.f_frsize
-    if state.f_blocks and free < _LEAST_START_BYTES:  # a file system without blocks tells nothing
+    if state.f_blocks and free < _LEAST_START_BYTES:  # what has no room at all, such as /proc, has its own refusal
         raise OutputError(
             f"{place}: only {free >> 20} MiB are free on its disk; a run starts with at least {_LEAST_START_BYTES >> 20} MiB. "
             "Make room, or name another --output"

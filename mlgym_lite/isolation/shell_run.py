@@ -28,8 +28,8 @@ _READ_BYTES = 64 << 10
 _CLOCK_TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 _INTERRUPT_SECONDS = (1.0, *(0.05,) * 20, 0.5, 1.0, 1.0)
 """How long to wait after each interrupt; from the second on, processes are killed."""
-_STOPPED_SECONDS = 0.1
-"""The first of those waits where the command is stopped for what it does and not for its time."""
+_STOPPED_SECONDS = (0.05,) * 4
+"""The first of those waits where the command is stopped for what it does and not for its time; nothing is killed in them."""
 _KILL_SECONDS = 1.0
 _MOST_DESCRIPTORS = 253  # SCM_MAX_FD of the kernel
 _MOST_CLOSING = 8
@@ -227,11 +227,12 @@ class ShellRun:
         if self._interrupts == len(_INTERRUPT_SECONDS):
             return True
         logger.info("interrupt command, attempt %d", self._interrupts + 1)
-        self._signal_command(kill=self._interrupts > 0)
+        gentle = len(_STOPPED_SECONDS) if self._stopped else 1
+        self._signal_command(kill=self._interrupts >= gentle)
         with contextlib.suppress(BrokenPipeError):
             self._channels.ask_status(self._number)
-        wait = _INTERRUPT_SECONDS[self._interrupts]
-        self._deadline = time.monotonic() + (min(wait, _STOPPED_SECONDS) if self._stopped and not self._interrupts else wait)
+        waits = (*_STOPPED_SECONDS, *_INTERRUPT_SECONDS[gentle:]) if self._stopped else _INTERRUPT_SECONDS
+        self._deadline = time.monotonic() + waits[self._interrupts]
         self._interrupts += 1
         return False
 

@@ -13,4 +13,4 @@ def test_the_workspace_cannot_take_more_than_its_storage(episode: Episode) -> No
     """An agent cannot put more into its workspace than the task's storage_mb, but for what a disk takes until it is seen."""
     episode.step("for i in $(seq 30); do head -c 40M /dev/zero > big$i; done; rm answer.txt")
     used = sum(path.stat().st_blocks * 512 for path in (episode.run_directory / "workspace").iterdir())
-    assert used <= 400 << 20
+    assert used <= 600 << 20
