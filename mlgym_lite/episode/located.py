@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+_ANY_ROOT = re.compile(r"(?:/[^\s/:'\"]+)+/mlgym-lite-\d+-[0-9a-f]{12}(?![0-9a-f])")
 _PLACES = re.compile(r"(?<![\w.~/-])/(?:workspace|data|venv|tmp|home/agent)(?![\w-])")
 
 
@@ -26,6 +27,11 @@ def without_root(path: str, root: str) -> str:
     if root and (path == root or path.startswith(f"{root}/")):
         return path.removeprefix(root) or "/"
     return path
+
+
+def without_roots(text: str) -> str:
+    """A text in which every sandbox's places lie at the top, so that what was seen in two of them can be compared."""
+    return _ANY_ROOT.sub("", text)
 
 
 def moved(text: str, old_root: str, new_root: str) -> str:

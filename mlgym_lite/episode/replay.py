@@ -18,6 +18,7 @@ from mlgym_lite.config.actions_file import Recording, read_recording
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import Task, load_task
 from mlgym_lite.episode.engine import Episode
+from mlgym_lite.episode.located import without_roots
 from mlgym_lite.episode.outcome import Attempt, Step
 from mlgym_lite.episode.runner import Listeners, mounts_for
 from mlgym_lite.errors import ActionsError
@@ -168,7 +169,7 @@ def replay(plan: ReplayPlan, *, listeners: Listeners | None = None) -> Compariso
                 told.on_step(episode, step)
             if recorded.observation is not None:
                 compared += 1
-                if step.observation.rstrip() != recorded.observation.rstrip():
+                if without_roots(step.observation).rstrip() != without_roots(recorded.observation).rstrip():
                     differences.append(_difference(step, recorded.observation))
             _validate_as_recorded(episode, plan, step.number)
         if episode.outcome is None and plan.submits_at_the_end:

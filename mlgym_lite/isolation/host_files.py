@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from mlgym_lite.isolation.marked_folders import temporary_folder
+from mlgym_lite.isolation.removal import remove_tree
 from mlgym_lite.processes import run_program
 
 _FICLONE = 0x40049409  # ioctl_ficlone(2)
@@ -38,3 +39,5 @@ def can_overlay() -> bool:
             return run_program(command, timeout_seconds=30).status == 0
         except (OSError, TimeoutError):
             return False
+        finally:
+            remove_tree(folder / "work")  # in which an overlay leaves a folder that denies its owner everything

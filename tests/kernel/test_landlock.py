@@ -20,6 +20,7 @@ import pytest
 
 import mlgym_lite
 from mlgym_lite.config.run_settings import RunSettings
+from mlgym_lite.episode.located import without_roots
 from mlgym_lite.isolation.confinement import landlock_abi
 from mlgym_lite.isolation.landlock import LandlockMechanism
 from mlgym_lite.isolation.landlock_plan import weakened
@@ -434,3 +435,18 @@ def test_temporary_places_count_as_storage(make_task: Callable[..., Path], envir
             held = sum(file.stat().st_size for file in Path(episode.root).rglob("x*"))
             assert held < 400 << 20
             assert episode.step(f"rm {place}/x*; echo usable").observation.startswith("usable\n")
+
+
+def test_tools_name_places_as_the_agent_knows_them(
+    make_task: Callable[..., Path], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A tool shows a file's path below the sandbox's root and not where it lies on the host; a replay compares without roots."""
+    settings = RunSettings(output=tmp_path / "run", isolation="landlock")
+    with mlgym_lite.Episode(mlgym_lite.load_task(make_task()), settings=settings, environment=environment) as episode:
+        shown = episode.step(
+            "open answer.txt; find_file answer.txt; cd $MLGYM_LITE_ROOT/tmp; search_dir 0.5 ../workspace"
+        ).observation
+        assert f"{episode.root}/workspace/answer.txt" in shown
+        assert str(tmp_path) not in shown
+        assert episode.root not in without_roots(shown)
+        assert "[File: /workspace/answer.txt" in without_roots(shown)

@@ -12,6 +12,7 @@ import os
 import stat
 
 from .messages import Refusal, visible
+from .places import real_path
 
 LARGEST_BYTES = 64 * 1024 * 1024
 HEAD_BYTES = 8192
@@ -56,7 +57,7 @@ def split(content: bytes) -> list[bytes]:
 
 def read(name: str) -> Document:
     """The text file of that name; raises Refusal when there is none or it is not text."""
-    path = os.path.realpath(name)
+    path = real_path(name)
     status = _status(path, name)
     _refuse_special(path, status)
     if status.st_size > LARGEST_BYTES:

@@ -13,6 +13,7 @@ import stat
 from . import documents
 from .arguments import positional
 from .messages import Refusal, counted, visible
+from .places import real_path
 from .session import Session
 
 TYPE_CHECKING = False
@@ -84,7 +85,7 @@ def find_file(arguments: list[str], session: Session) -> str:
 
 
 def _folder(name: str) -> str:
-    path = os.path.realpath(name)
+    path = real_path(name)
     if os.path.isdir(path):
         return path
     if os.path.lexists(path):
