@@ -141,37 +141,56 @@ def test_words_that_look_like_the_engines_mean_nothing(episode: Episode, words: 
 
 # The shell's own pipes
 
-WRITES = "for n in /proc/$$/fd/*; do n=${n##*/}; case $(readlink /proc/$$/fd/$n) in pipe:*) [ $n -gt 9 ] && %s;; esac; done"
+FOUND = """\
+found=$(for n in /proc/$$/fd/*; do n=${n##*/}; case $(readlink /proc/$$/fd/$n) in pipe:*) [ $n -gt 9 ] && echo $n;; esac; done)
+"""
 
 
 @pytest.mark.parametrize(
-    "flood",
+    ("toml", "flood"),
     [
-        pytest.param(WRITES % "cat /dev/zero >&$n &" + "; sleep 60", id="zeros by programs"),
-        pytest.param("while :; do " + WRITES % "printf x >&$n" + "; done", id="letters by the shell"),
-        pytest.param(WRITES % "yes $'\\1\\2' >&$n &" + "; wait", id="lines by programs"),
+        pytest.param(TASK_TOML, "for n in $found; do cat /dev/zero >&$n & done; sleep 60", id="zeros by programs"),
+        pytest.param(TASK_TOML, "for n in $found; do yes $'\\1\\2' >&$n & done; wait", id="lines by programs"),
+        pytest.param(QUICK_TOML, "while :; do for n in $found; do printf x >&$n; done; done", id="letters by the shell"),
+        pytest.param(
+            QUICK_TOML, "for n in $found $found $found; do while :; do printf x >&$n; done & done; sleep 60", id="letters by many"
+        ),
     ],
-)
-def test_answers_without_end_do_not_put_off_a_time_out(open_episode: OpenEpisode, flood: str) -> None:
-    """Writing without end into the shell's own pipes neither puts off the time-out nor fills the engine's memory."""
-    episode = open_episode(toml=QUICK_TOML)
-    for ends in (WRITES % ":", flood):
-        started, before = time.monotonic(), psutil.Process().memory_info().rss
-        episode.step(ends)
-        assert time.monotonic() - started < 10
-        assert psutil.Process().memory_info().rss - before < 64 << 20
+)  # fmt: skip
+def test_answers_without_end_do_not_put_off_a_time_out(open_episode: OpenEpisode, toml: str, flood: str) -> None:
+    """Writing without end into the shell's own pipes costs the agent its shell, or ends at the time-out; it fills no memory."""
+    episode = open_episode(toml=toml)
+    started, before = time.monotonic(), psutil.Process().memory_info().rss
+    episode.step(FOUND + flood)
+    assert time.monotonic() - started < 6
+    assert psutil.Process().memory_info().rss - before < 64 << 20
     episode.step("true")
     assert episode.step("echo usable").observation == "usable\n"
     assert episode.submit().score == 0.5
 
 
 ANSWERS = """\
-IFS= read -t 1 -u 10 -r -d '' text; number=${text#*printf \\'}; number=${number:0:16}
-for n in 11 12 13 14 15 16; do
+IFS= read -t 0.3 -u 10 -r -d '' waiting
+numbers=$(python3 - <<'END_OF_SEARCH'
+import os, re
+shell, numbers = os.getppid(), set()
+with open(f"/proc/{shell}/mem", "rb", buffering=0) as memory:
+    for line in open(f"/proc/{shell}/maps"):
+        start, end, rights = re.match("([0-9a-f]+)-([0-9a-f]+) (....)", line).groups()
+        if rights.startswith("rw"):
+            memory.seek(int(start, 16))
+            try:
+                numbers |= set(re.findall(rb"builtin printf '([0-9a-f]{16})", memory.read(int(end, 16) - int(start, 16))))
+            except OSError:
+                pass
+print(*(number.decode() for number in numbers))
+END_OF_SEARCH
+)
+for number in $numbers; do for n in 11 12 13 14 15 16; do
   case $(readlink /proc/$$/fd/$n) in
     pipe:*) printf '%s\\0%s\\0%s\\0%s\\0\\n' "$number" "$status" "$mark" "$folder" >&$n;;
   esac
-done
+done; done
 """
 
 
@@ -189,10 +208,9 @@ done
     ],
 )
 def test_forged_answers_cost_the_agent_its_shell_at_most(open_episode: OpenEpisode, answer: str) -> None:
-    """An agent that reads the number its shell is to answer with, and answers itself, deceives itself and breaks nothing."""
+    """An agent that finds the number its shell is to answer with, and answers itself, deceives itself and breaks nothing."""
     episode = open_episode(toml=QUICK_TOML)
-    for _ in range(2):  # whether the number is in the pipe by then is a matter of luck
-        episode.step(f"{answer}\n{ANSWERS}")
+    episode.step(f"{answer}\n{ANSWERS}")
     episode.step("true")
     episode.step("true")
     assert episode.step("echo usable").observation.endswith("usable\n")
