@@ -12,7 +12,6 @@ import contextlib
 import json
 import logging
 import os
-import shlex
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,18 +22,18 @@ from typing import Any
 
 from mlgym_lite.config.places import places as find_places
 from mlgym_lite.config.run_settings import RunSettings
-from mlgym_lite.config.task_file import WORKSPACE, Task
+from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.actions import shell_input
+from mlgym_lite.episode.agent_shell import AgentShell, ShellParts
 from mlgym_lite.episode.budget import Budget
 from mlgym_lite.episode.episode_files import EpisodeFiles
 from mlgym_lite.episode.gpus import EpisodeGpus
 from mlgym_lite.episode.grading import Grader
 from mlgym_lite.episode.known_baselines import known_baseline, measure_baseline
-from mlgym_lite.episode.located import located_instruction, moved, without_root
+from mlgym_lite.episode.located import located_instruction
 from mlgym_lite.episode.network import open_proxy
 from mlgym_lite.episode.observation import (
     SUBMITTED_NOTE,
-    added_usage,
     new_shell_note,
     notes_on,
     resources_between,
@@ -48,7 +47,6 @@ from mlgym_lite.episode.scoring import Scoring
 from mlgym_lite.errors import EpisodeStateError, MLGymLiteError, OutputError
 from mlgym_lite.isolation.output import MOST_KEPT_BYTES, OutputCapture
 from mlgym_lite.isolation.protocol import Identity, Mount, Usage
-from mlgym_lite.isolation.shell import Shell
 from mlgym_lite.isolation.shell_run import Served
 
 logger = logging.getLogger(__name__)
@@ -98,8 +96,7 @@ class Episode:
         self._grading_seeds = tuple(grading_seeds)
         self._start = start
         self._stack = contextlib.ExitStack()
-        self._shell: Shell | None = None
-        self._root = ""
+        self._agent_shell: AgentShell | None = None
         self._outcome: Outcome | None = None
         self._is_open = False
 
@@ -131,12 +128,12 @@ class Episode:
     @property
     def root(self) -> str:
         """The folder below which the sandbox's places lie (MLGYM_LITE_ROOT inside); empty where they are at the top."""
-        return self._root
+        return self._agent_shell.root if self._agent_shell else ""
 
     @property
     def instruction(self) -> str:
         """What the agent is told, with paths as its sandbox shows them; only after `reset`."""
-        return located_instruction(self.task.instruction, self._root)
+        return located_instruction(self.task.instruction, self.root)
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -171,10 +168,17 @@ class Episode:
         with self._ends_on_failure():
             sandboxes = self._preparation.sandboxes
             self._files.make(self.task, sandboxes.base, self._start)
-            self._proxy_folder = open_proxy(self._stack, sandboxes.network, self._run.path, self._identity.user_id)
-            self._open_shell()
+            self._agent_shell = AgentShell(
+                ShellParts(
+                    sandboxes=sandboxes, files=self._files, identity=self._identity, gpus=self._gpus, start=self._start,
+                    outputs=self._run.path / "outputs",
+                    proxy_folder=open_proxy(self._stack, sandboxes.network, self._run.path, self._identity.user_id),
+                )
+            )  # fmt: skip
+            self._stack.callback(self._agent_shell.close)
+            self._agent_shell.open()
         self._budget.is_ready()
-        return Observation(text=self.instruction, working_directory=self._working_directory)
+        return Observation(text=self.instruction, working_directory=self._agent_shell.working_directory)
 
     def _find_baseline(self) -> Mapping[str, float] | None:
         variant = self.settings.variant
@@ -189,10 +193,9 @@ class Episode:
         """Everything that belongs to this run, before its first process."""
         self._budget = Budget(self.task, self.settings, started_at=started, forked_from=self._start)
         self._step_number = self._budget.steps_used
-        self._working_directory = self._start.working_directory if self._start else WORKSPACE
         self._submit_requested = False
         self._kept_output_bytes = 0
-        self._usage = Usage()
+        self._agent_shell = None
         self._lease_gpus()
         sandboxes = self._preparation.sandboxes
         parts = (self.task.name, self.settings.variant, self.agent)
@@ -215,49 +218,26 @@ class Episode:
         self._stack.callback(self._gpus.close)
         self._preparation = replace(preparation, sandboxes=replace(preparation.sandboxes, gpus=self._gpus.access))
 
-    def _open_shell(self) -> None:
-        self._files.let_in()
-        sandboxes = self._preparation.sandboxes
-        request = sandboxes.agent_request(self._files.workspace, self._files.venv, self._proxy_folder)
-        self._shell = Shell(sandboxes.mechanism, request, self._identity, self._set_up)
-        self._root = self._shell.sandbox.root
-        self._stack.callback(self._close_shell)
-        self._gpus.shell_opened(self._shell, self._run.path / "outputs")
-
-    def _set_up(self, root: str) -> str:
-        """What a new shell runs first, in a sandbox whose places lie below `root`."""
-        text = ""
-        if self._start:
-            text = moved(self._start.variables, self._start.root, root)
-        if root or self._working_directory != WORKSPACE:
-            place = shlex.quote(self._working_directory)
-            rooted = f"{shlex.quote(root)}{place}"
-            text += f"\ncd -- {rooted} 2>/dev/null || cd -- {place} 2>/dev/null || cd {shlex.quote(root)}{WORKSPACE}\n"
-        return text
-
     def _close_shell(self) -> None:
-        if self._shell is not None:
-            shell, self._shell = self._shell, None
-            self._gpus.shell_closing()
-            try:
-                shell.close()
-            finally:
-                self._usage = added_usage(self._usage, shell.usage())
+        if self._agent_shell is not None:
+            self._agent_shell.close()
 
     def step(self, action: str, *, thought: str | None = None) -> Step:
         """Run one action (one shell input), record it and check the limits."""
-        shell = self._check_open()
+        agent_shell = self._check_open()
         with self._budget.in_engine(), self._ends_on_failure():
             self._step_number += 1
             shown = shell_input(action)
             if shown.problem is not None:
                 step = self._made_step(action, f"{shown.problem}\n", 1, 0.0, {})
             else:
-                step = self._run_step(shell, action, shown.text)
+                step = self._run_step(agent_shell, action, shown.text)
             self._run.append_step(step_record(step, thought))
             return self._after_step(step)
 
-    def _run_step(self, shell: Shell, action: str, text: str) -> Step:
+    def _run_step(self, agent_shell: AgentShell, action: str, text: str) -> Step:
+        shell = agent_shell.current
+        assert shell is not None
         before = shell.usage()
         profile, file = self._preparation.profile, self._run.path / "outputs" / f"{self._step_number:04d}.txt"
         room = max(0, (profile.output_mb << 20) - self._kept_output_bytes)
@@ -273,8 +253,7 @@ class Episode:
             raise
         after = shell.usage()
         self._kept_output_bytes += result.output.kept_bytes
-        if result.working_directory:
-            self._working_directory = without_root(result.working_directory, self._root)
+        agent_shell.is_at(result.working_directory)
         seconds = max(0.0, result.seconds - self._budget.take_grading_seconds())
         self._budget.command_time += seconds
         notes = notes_on(result, before, after, self._preparation.sandboxes.limits)
@@ -282,9 +261,7 @@ class Episode:
             notes += SUBMITTED_NOTE
         if result.shell_ended and not self._submit_requested:
             notes += new_shell_note(result)
-            self._close_shell()
-            self._working_directory = WORKSPACE
-            self._open_shell()
+            agent_shell.open_anew()
         observation = with_notes(result.output.text, notes)
         step = self._made_step(action, observation, result.exit_status, seconds, resources_between(before, after))
         return replace(step, notes=notes)
@@ -292,9 +269,10 @@ class Episode:
     def _made_step(
         self, action: str, observation: str, status: int | None, seconds: float, resources: Mapping[str, float | int | None]
     ) -> Step:
+        assert self._agent_shell is not None
         return Step(
             number=self._step_number, action=action, observation=observation, exit_status=status,
-            working_directory=self._working_directory, seconds=seconds, attempts=self._attempts_of_step(),
+            working_directory=self._agent_shell.working_directory, seconds=seconds, attempts=self._attempts_of_step(),
             resources=resources,
         )  # fmt: skip
 
@@ -368,15 +346,16 @@ class Episode:
 
         The episode goes on, also where copying fails (OutputError).
         """
-        shell = self._check_open()
+        agent_shell = self._check_open()
+        assert agent_shell.current is not None
         with self._budget.in_engine(), self._told_as_output_error():
             return Snapshot(
                 task=self.task,
                 settings=replace(self.settings, output=None),
                 folder=self._files.copy(self._step_number),
-                working_directory=self._working_directory,
-                variables=shell.exported_variables(),
-                root=self._root,
+                working_directory=agent_shell.working_directory,
+                variables=agent_shell.current.exported_variables(),
+                root=agent_shell.root,
                 step=self._step_number,
                 validations_used=self._budget.validations_used,
                 run_directory=self._run.path,
@@ -391,12 +370,12 @@ class Episode:
             self._is_open = False
             self._stack.close()
 
-    def _check_open(self) -> Shell:
+    def _check_open(self) -> AgentShell:
         if self._outcome is not None:
             raise EpisodeStateError(f"the episode has ended ({self._outcome.ending.reason}); reset it or make a new one")
-        if not self._is_open or self._shell is None:
+        if not self._is_open or self._agent_shell is None or self._agent_shell.current is None:
             raise EpisodeStateError("the episode has not started: call reset() or use it in a with statement")
-        return self._shell
+        return self._agent_shell
 
     @contextlib.contextmanager
     def _ends_on_failure(self) -> Iterator[None]:
@@ -437,7 +416,8 @@ class Episode:
     def _end(self, ending: Ending) -> Outcome:
         """Record the ending; the one place where an episode ends."""
         self._close_shell()
-        record = result_record(self, self._preparation, ending, self._usage)
+        usage = self._agent_shell.usage if self._agent_shell else Usage()
+        record = result_record(self, self._preparation, ending, usage)
         self._outcome = Outcome(result=record, ending=ending, run_directory=self._run.path)
         self._run.write_result(record)
         logger.info("episode ended: %s", ending.reason)

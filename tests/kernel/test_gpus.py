@@ -263,7 +263,7 @@ def test_the_soft_cap_kills_the_largest(open_episode: Open) -> None:
     """A process over the cap on GPU memory is killed within a look or two; one under it lives."""
     episode = open_episode()
     episode.step("sleep 3219 & sleep 3218 & until [ $(pgrep -c sleep) -ge 2 ]; do :; done")
-    sandbox = episode._shell.sandbox  # type: ignore[union-attr]
+    sandbox = episode._agent_shell.current.sandbox  # type: ignore[union-attr]
     processes = {" ".join(psutil.Process(number).cmdline()): number for number in sandbox.process_ids()}
     used = {processes["sleep 3219"]: 3 << 30, processes["sleep 3218"]: 1 << 20}
     watch = GpuWatch(sandbox, 2 << 30, lambda: {pid: size for pid, size in used.items() if psutil.pid_exists(pid)})
