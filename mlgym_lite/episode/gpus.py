@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlgym_lite.errors import IsolationError
+from mlgym_lite.errors import IsolationError, LimitError
 from mlgym_lite.isolation.gpu_access import GpuAccess, lease_gpus
-from mlgym_lite.isolation.gpu_watch import GpuWatch, used_gpu_memory
+from mlgym_lite.isolation.gpu_watch import GpuWatch, can_be_told, used_gpu_memory
 from mlgym_lite.isolation.output import OutputCapture
 from mlgym_lite.isolation.shell import Shell
 from mlgym_lite.isolation.shell_run import Served
@@ -21,7 +21,12 @@ class EpisodeGpus:
     """One episode's; the engine closes it after its last sandbox."""
 
     def __init__(self, count: int, memory_mb: int | None, environment: Mapping[str, str]) -> None:
-        """Lease that many; raises LimitError where there are too few."""
+        """Lease that many; raises LimitError where there are too few, or where a cap on their memory could not be kept."""
+        if memory_mb and count and not can_be_told():
+            raise LimitError(
+                "gpu_memory_mb of the profile cannot be kept: nothing here tells the GPU memory of processes. Install mlgym-lite's "
+                "extra `gpu`, put nvidia-smi on PATH, or leave the key out"
+            )
         self.access = lease_gpus(count, environment) if count else GpuAccess()
         self._cap_bytes = memory_mb << 20 if memory_mb and count else None
         self._is_tried = not count

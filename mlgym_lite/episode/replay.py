@@ -131,6 +131,7 @@ def _plan_run(recording: Recording, run: Mapping[str, Any], task: str | None, se
         settings=replace(
             settings, variant=run["variant"], seed=run["seed"], max_steps=limits["max_steps"],
             time_limit_seconds=limits["time_limit_seconds"],
+            gpus=len(run.get("gpus") or ()) if settings.gpus is None else settings.gpus,
         ),
         agent=run["agent"],
         scores=scores if result else tuple(score for step in recording.steps for score in step.scores),

@@ -39,9 +39,11 @@ class GpuAccess:
 
 
 def grantable_gpus(environment: Mapping[str, str], host: GpuHost) -> tuple[Gpu, ...]:
-    """The GPUs this process may hand on: what an outer CUDA_VISIBLE_DEVICES names, and what it can open."""
-    named = visible(find_gpus(host), environment.get("CUDA_VISIBLE_DEVICES"))
-    return tuple(gpu for gpu in named if is_granted(gpu, host))
+    """The GPUs this process may hand on: what it can open, and of that what an outer CUDA_VISIBLE_DEVICES names.
+
+    In this order, because CUDA counts only what it can open: under a scheduler's device rules index 0 is the first of those.
+    """
+    return visible([gpu for gpu in find_gpus(host) if is_granted(gpu, host)], environment)
 
 
 def lease_gpus(count: int, environment: Mapping[str, str], host: GpuHost | None = None) -> GpuAccess:

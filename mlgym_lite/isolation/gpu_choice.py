@@ -6,15 +6,21 @@ UUIDs; everything from the first entry on that names no GPU is left out. Parts o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from mlgym_lite.errors import LimitError
 from mlgym_lite.isolation.gpu_discovery import Gpu
 
 
-def visible(gpus: Sequence[Gpu], value: str | None) -> tuple[Gpu, ...]:
-    """The GPUs that a value of CUDA_VISIBLE_DEVICES (None: not set) leaves, in its order."""
+def visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> tuple[Gpu, ...]:
+    """The GPUs that CUDA_VISIBLE_DEVICES leaves, in its order, or all where it is not set.
+
+    Raises LimitError for an index that may mean one GPU or another.
+    """
+    value = environment.get("CUDA_VISIBLE_DEVICES")
     if value is None:
         return tuple(gpus)
+    _check_indexes(gpus, value, environment)
     whole = [gpu.uuid for gpu in gpus if gpu.parent is None] + list(dict.fromkeys(gpu.parent for gpu in gpus if gpu.parent))
     chosen: list[Gpu] = []
     for entry in value.split(","):
@@ -23,6 +29,17 @@ def visible(gpus: Sequence[Gpu], value: str | None) -> tuple[Gpu, ...]:
             break
         chosen += found
     return tuple(chosen)
+
+
+def _check_indexes(gpus: Sequence[Gpu], value: str, environment: Mapping[str, str]) -> None:
+    """Without CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA counts the fastest first, which only one model on a host makes the same."""
+    by_index = any(entry.strip().isdigit() for entry in value.split(","))
+    models = {gpu.name for gpu in gpus if gpu.parent is None}
+    if by_index and len(models) > 1 and environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
+        raise LimitError(
+            f"CUDA_VISIBLE_DEVICES={value} names GPUs by index, which on a host with different models "
+            f"({', '.join(sorted(models))}) counts the fastest first: set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name them by UUID (`nvidia-smi -L` lists those)"
+        )
 
 
 def _in_order(gpus: Sequence[Gpu], whole: Sequence[str | None]) -> list[str]:

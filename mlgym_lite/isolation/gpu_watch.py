@@ -55,6 +55,11 @@ class GpuWatch:
                     os.kill(largest, signal.SIGKILL)
 
 
+def can_be_told() -> bool:
+    """Whether anything on this host tells the GPU memory of processes."""
+    return _by_nvml() is not None or shutil.which("nvidia-smi") is not None
+
+
 def used_gpu_memory() -> dict[int, int]:
     """Bytes of GPU memory by process id, of every process the driver knows; empty where it tells none."""
     found = _by_nvml()

@@ -30,6 +30,9 @@ from mlgym_lite.isolation.waiting import readable
 _BASH = ("/bin/bash", "--noprofile", "--norc", "--noediting", "-i")
 _START_SECONDS = 30.0
 
+_LEASED = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+"""A fork has GPUs of its own."""
+
 SetUp = Callable[[str], str]
 
 
@@ -76,7 +79,7 @@ class Shell:
     def _own_variables(self, request: SandboxRequest) -> str:
         """Set the engine's variables again, which a snapshot's may have replaced."""
         known = {**request.environment, **self._channels.variables}
-        own = {name: value for name, value in known.items() if name.startswith("MLGYM_LITE_")}
+        own = {name: value for name, value in known.items() if name.startswith("MLGYM_LITE_") or name in _LEASED}
         own["MLGYM_LITE_ROOT"] = self.sandbox.root
         return "export " + " ".join(f"{name}={shlex.quote(value)}" for name, value in own.items())
 

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -111,6 +112,13 @@ def test_an_outer_choice_is_honoured(open_episode: Open) -> None:
     assert open_episode(CUDA_VISIBLE_DEVICES="2").step("echo $CUDA_VISIBLE_DEVICES").observation == f"{UUIDS[2]}\n"
     with pytest.raises(LimitError, match="CUDA_VISIBLE_DEVICES=2 leaves no more"):
         open_episode("other", gpus=2, CUDA_VISIBLE_DEVICES="2")
+
+
+def test_a_fork_has_gpus_of_its_own(open_episode: Open, variables: dict[str, str], tmp_path: Path) -> None:
+    """A fork leases anew, and its variables name its own GPUs and not those of where it came from."""
+    snapshot = open_episode("first").snapshot()
+    with Episode.fork(snapshot, environment=variables, settings=replace(snapshot.settings, output=tmp_path / "fork")) as fork:
+        assert fork.step("echo $CUDA_VISIBLE_DEVICES $NVIDIA_VISIBLE_DEVICES").observation == f"{UUIDS[1]} {UUIDS[1]}\n"
 
 
 def test_two_runs_share_the_gpus_out(open_episode: Open, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from fake_driver import PARTS, UUIDS, fake_driver, nvml_library
 
 from mlgym_lite.errors import LimitError
+from mlgym_lite.isolation.gpu_access import grantable_gpus
 from mlgym_lite.isolation.gpu_choice import visible
 from mlgym_lite.isolation.gpu_discovery import Gpu, GpuHost, find_gpus, is_granted
 
@@ -22,6 +23,11 @@ PARTED = [
     *(Gpu(uuid=uuid, name="Part", memory_bytes=1, nodes=("nvidia2",), parent=UUIDS[2]) for uuid in PARTS),
 ]
 OLD = [Gpu(uuid=f"MIG-{UUIDS[0]}/{number}/0", name="Part", memory_bytes=1, nodes=(), parent=UUIDS[0]) for number in (1, 2)]
+
+
+def given(value: str | None) -> dict[str, str]:
+    """An environment with a value of CUDA_VISIBLE_DEVICES."""
+    return {} if value is None else {"CUDA_VISIBLE_DEVICES": value}
 
 
 @pytest.mark.parametrize(
@@ -34,7 +40,7 @@ OLD = [Gpu(uuid=f"MIG-{UUIDS[0]}/{number}/0", name="Part", memory_bytes=1, nodes
 )  # fmt: skip
 def test_what_is_visible(value: str | None, expected: list[int]) -> None:
     """Indexes and beginnings of UUIDs name GPUs in their order, until the first entry that names none or one again."""
-    assert visible(WHOLE, value) == tuple(WHOLE[index] for index in expected)
+    assert visible(WHOLE, given(value)) == tuple(WHOLE[index] for index in expected)
 
 
 @pytest.mark.parametrize(
@@ -44,13 +50,31 @@ def test_what_is_visible(value: str | None, expected: list[int]) -> None:
 )  # fmt: skip
 def test_parts_are_named_by_their_uuid(value: str | None, expected: list[int]) -> None:
     """A part is named by its own UUID; a whole GPU's index or UUID means its first part."""
-    assert visible(PARTED, value) == tuple(PARTED[index] for index in expected)
+    assert visible(PARTED, given(value)) == tuple(PARTED[index] for index in expected)
 
 
 def test_parts_of_old_drivers() -> None:
     """The names that drivers before R470 gave to parts are understood."""
-    assert visible(OLD, f"MIG-{UUIDS[0]}/2/0") == (OLD[1],)
-    assert visible(OLD, f"MIG-{UUIDS[0]}/3/0") == ()
+    assert visible(OLD, given(f"MIG-{UUIDS[0]}/2/0")) == (OLD[1],)
+    assert visible(OLD, given(f"MIG-{UUIDS[0]}/3/0")) == ()
+
+
+def test_an_index_among_different_models_needs_an_order() -> None:
+    """Where CUDA would count the fastest GPU first, an index is refused unless the order of the bus is asked for."""
+    mixed = [*WHOLE[:1], Gpu(uuid=UUIDS[1], name="Other", memory_bytes=1, nodes=())]
+    with pytest.raises(LimitError, match="CUDA_DEVICE_ORDER=PCI_BUS_ID"):
+        visible(mixed, given("1"))
+    assert visible(mixed, {**given("1"), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}) == (mixed[1],)
+    assert visible(mixed, given(UUIDS[1])) == (mixed[1],)
+
+
+def test_an_index_counts_what_can_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a scheduler takes other GPUs' nodes away, index 0 is the first GPU that is left, as it is for CUDA."""
+    host = fake_driver(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    (host.devices / "nvidia2").unlink()
+    assert [gpu.uuid for gpu in grantable_gpus(given("0"), host)] == [UUIDS[1]]
+    assert [gpu.uuid for gpu in grantable_gpus({}, host)] == list(UUIDS[1:])
 
 
 def test_nvidia_smi_tells_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
