@@ -24,8 +24,8 @@ class EpisodeGpus:
         """Lease that many; raises LimitError where there are too few, or where a cap on their memory could not be kept."""
         if memory_mb and count and not can_be_told():
             raise LimitError(
-                "gpu_memory_mb of the profile cannot be kept: nothing here tells the GPU memory of processes. Install mlgym-lite's "
-                "extra `gpu`, put nvidia-smi on PATH, or leave the key out"
+                "gpu_memory_mb of the profile cannot be kept: nothing here tells the GPU memory of processes. Install "
+                "mlgym-lite's extra `gpu`, put nvidia-smi on PATH, or leave the key out"
             )
         self.access = lease_gpus(count, environment) if count else GpuAccess()
         self._cap_bytes = memory_mb << 20 if memory_mb and count else None

@@ -38,7 +38,8 @@ def _check_indexes(gpus: Sequence[Gpu], value: str, environment: Mapping[str, st
     if by_index and len(models) > 1 and environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
         raise LimitError(
             f"CUDA_VISIBLE_DEVICES={value} names GPUs by index, which on a host with different models "
-            f"({', '.join(sorted(models))}) counts the fastest first: set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name them by UUID (`nvidia-smi -L` lists those)"
+            f"({', '.join(sorted(models))}) counts the fastest first: set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name "
+            "them by UUID (`nvidia-smi -L` lists those)"
         )
 
 
