@@ -27,6 +27,7 @@ from mlgym_lite.episode.sandboxes import EpisodeSandboxes
 from mlgym_lite.episode.workspace import read_small_file
 from mlgym_lite.errors import GraderError
 from mlgym_lite.isolation.protocol import Identity, Sandbox
+from mlgym_lite.isolation.storage_watch import StorageWatch
 from mlgym_lite.isolation.waiting import readable
 
 REJECTED_STATUS = 65
@@ -118,6 +119,10 @@ class Grader:
         passed = () if end is None else (end.fileno(),)
         sandbox = self._sandboxes.mechanism.start(replace(request, passed_descriptors=passed), identity)
         stack.callback(sandbox.close)
+        if sandbox.root:  # its /tmp and home are on the host's disk
+            watch = StorageWatch(request, sandbox)
+            stack.callback(watch.close)
+            stack.enter_context(watch.during_command())
         if end is not None:
             end.close()
         return sandbox

@@ -1,7 +1,8 @@
 """System calls that the supervisor decides on behalf of a landlocked sandbox (seccomp_unotify(2)).
 
 Landlock does not look at some calls that reach beyond the sandbox: changing the rights or times of any file of the user's,
-and, in older kernels, signals to any process of the user's. The filter hands those here while the caller waits.
+and, in older kernels, signals to any process of the user's. The filter hands those here while the caller waits. So it does
+with starting a process, which is always let through: once nobody listens any more, nothing can be started.
 
 A file call is done here, on a descriptor opened once: the file it leads to must lie below a folder the agent may write,
 and nothing the agent changes meanwhile can exchange it. A call that names a process is let through when that process is
@@ -101,11 +102,15 @@ class Deputies:
             result = -refusal.number
         except OSError as error:
             result = -(error.errno or errno.EPERM)
+        except (ValueError, OverflowError, struct.error):  # numbers that no such call takes
+            result = -errno.EINVAL
         with contextlib.suppress(OSError):
             fcntl.ioctl(self.listener, _SEND, bytearray(_RESPONSE.pack(identity, 0, result, flags)), True)
 
     def _decide(self, call: Call, identity: int) -> int:
         """The flags of the answer: the call is done (0) or may go on; raises where it is refused."""
+        if call.name in _BIRTHS:
+            return _CONTINUE
         change = _FILE_CALLS.get(call.name)
         if change is not None:
             target, act = change(call)
@@ -234,6 +239,7 @@ _FILE_CALLS: Mapping[str, Callable[[Call], _Change]] = {
     "utimensat": lambda call: (_at(call, call.number(3)), _fine_times(call, 2)),
 }
 
+_BIRTHS = ("fork", "vfork", "clone")
 _ANY_OF_USER = {"setpriority": 2, "ioprio_set": 3}  # PRIO_USER, IOPRIO_WHO_USER
 _GROUP = {"setpriority": 1, "ioprio_set": 2}
 

@@ -57,7 +57,7 @@ def weakened(abi: int, limits_name: str) -> tuple[str, ...]:
     """Promises of the default sandbox that this one cannot keep."""
     lost = [
         "host processes, their names, command lines and network connections are seen in /proc",
-        "that a host file exists, its size and its times can be seen",
+        "that a host file exists, its size, its times and where a link leads can be seen",
         "the host's name, mounts and user ids are seen",
         "processes are ended by a supervising process, not by the kernel",
         "/tmp and the home folder are on the host's disk",

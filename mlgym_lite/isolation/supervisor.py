@@ -97,7 +97,10 @@ class _Supervisor:
         if not self._is_started(ours):
             return
         self._tell({"started": True})
-        status = self._wait(command)
+        try:
+            status = self._wait(command)
+        finally:
+            self._stop_listening()
         _end_all()
         if status is not None:
             self._tell({"exit-code": status})
@@ -151,6 +154,12 @@ class _Supervisor:
                 else:  # nobody is left under the filter
                     poll.unregister(self._deputies.listener)
                     self._deputies = None
+
+    def _stop_listening(self) -> None:
+        """From here on no process inside can start another, so that stopping and killing them comes to an end."""
+        if self._deputies:
+            os.close(self._deputies.listener)
+            self._deputies = None
 
     def _is_asked_to_end(self, ready: dict[int, int]) -> bool:
         if self._wake not in ready:

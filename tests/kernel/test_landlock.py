@@ -12,11 +12,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from tiny_task import TASK_TOML
 
 import mlgym_lite
 from mlgym_lite.config.run_settings import RunSettings
@@ -105,6 +107,9 @@ paths = [f"{target}/secret", target, "/etc/passwd", "/etc/shadow", "/etc/hostnam
 for path in paths:
     attempt(f"read {path}", lambda: os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK)))
     attempt(f"list {path}", lambda: os.listdir(path))
+for path in (f"{target}/secret", target):
+    attempt(f"attributes of {path}", lambda: os.listxattr(path))
+    attempt(f"watch {path}", lambda: call(254, libc.inotify_init1(0), path.encode(), 0xFFF))
 os.symlink(f"{target}/secret", f"{root}/workspace/link")
 attempt("follow a link", lambda: open(f"{root}/workspace/link").read())
 attempt("hard link", lambda: os.link(f"{target}/secret", f"{root}/workspace/hard"))
@@ -143,6 +148,13 @@ attempt("chmod by a folder's descriptor", lambda: os.chmod("data", 0o777, dir_fd
 path = os.open(secret, os.O_PATH)
 attempt("chmod by O_PATH", lambda: os.chmod(f"/proc/self/fd/{path}", 0o777))
 attempt("empty path", lambda: call(452, path, b"", 0o777, 0x1000))
+for kind in (secret, data, folder):
+    attempt(f"open for requests {kind}", lambda: os.close(os.open(kind, 3)))
+    attempt(f"empty for requests {kind}", lambda: os.close(os.open(kind, 3 | os.O_TRUNC)))
+    attempt(f"open for requests by openat2 {kind}", lambda: call(437, -100, kind.encode(), struct.pack("QQQ", 3, 0, 0), 24))
+import fcntl
+for name, request in (("flags", 0x40086602), ("version", 0x40087602), ("attributes", 0x401C5820), ("verity", 0x40806685)):
+    attempt(f"set {name}", lambda: fcntl.ioctl(opened, request, bytearray(128)))
 attempt("memory of the supervisor", lambda: open(f"/proc/{os.getppid()}/mem", "r+b"))
 attempt("score for memory kills", lambda: open("/proc/self/oom_score_adj", "w").write("-1"))
 """
@@ -304,6 +316,9 @@ def by_pair(kind):
     one.sendto(b"x", "{folder}/log")
 for kind in (1, 2, 3):
     attempt(f"pair {{kind}}", lambda: by_pair(kind))
+attempt("name of a pair", lambda: socket.socketpair()[0].bind("\\0mlgym-lite-squat"))
+for family in (2, 16, 17, 38, 40):
+    attempt(f"pair of {{family}}", lambda: call(53, family, 1, 0, b"x" * 8))
 attempt("shared memory", lambda: call(29, 7, 4096, 0o1666))
 attempt("message queue", lambda: call(68, 7, 0o1666))
 attempt("semaphores", lambda: call(64, 7, 1, 0o1666))
@@ -450,3 +465,87 @@ def test_tools_name_places_as_the_agent_knows_them(
         assert str(tmp_path) not in shown
         assert episode.root not in without_roots(shown)
         assert "[File: /workspace/answer.txt" in without_roots(shown)
+
+
+PHOENIX = """\
+import mmap, os, signal, time, ctypes
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+if os.fork() == 0:
+    os.setsid(); ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+    for chain in range(3):
+        if os.fork() == 0:
+            for number in range(3):
+                os.close(number)
+            while True:
+                if os.fork():
+                    os._exit(0)
+                beat = os.open("beat", os.O_CREAT | os.O_WRONLY | os.O_APPEND); os.write(beat, b"x"); os.close(beat)
+    signal.pause()
+"""
+
+
+def test_what_is_born_anew_all_the_time_ends(make_task: Callable[..., Path], environment: dict[str, str], tmp_path: Path) -> None:
+    """Chains of processes that each live for a moment only, taken in by a guard of the agent's, end with the sandbox at once."""
+    settings = RunSettings(output=tmp_path / "run", isolation="landlock")
+    with mlgym_lite.Episode(mlgym_lite.load_task(make_task()), settings=settings, environment=environment) as episode:
+        beat = episode.run_directory / "workspace" / "beat"
+        episode.step(f"env -i /usr/bin/python3 - <<'END'\n{PHOENIX}\nEND")
+        wait_until(lambda: beat.exists())
+        started = time.monotonic()
+        episode.close()
+        assert time.monotonic() - started < WAIT_SECONDS
+        size = beat.stat().st_size
+        threading.Event().wait(0.5)
+        assert beat.stat().st_size == size
+
+
+DEEP = "import os\nos.chdir(os.environ['TMPDIR'])\nfor _ in range(3000):\n    os.mkdir('d'); os.chdir('d')\n"
+
+
+def test_folders_however_deep_are_removed(make_task: Callable[..., Path], environment: dict[str, str], tmp_path: Path) -> None:
+    """Folders deeper in one another than any path is long end neither the episode nor its clean-up."""
+    settings = RunSettings(output=tmp_path / "run", isolation="landlock")
+    with mlgym_lite.Episode(mlgym_lite.load_task(make_task()), settings=settings, environment=environment) as episode:
+        episode.step(f"python3 - <<'END'\n{DEEP}END")
+        root = Path(episode.root)
+        assert episode.submit().score == 0.5
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("work", [DEEP, "open(os.environ['TMPDIR'] + '/x', 'wb').truncate(1 << 40)", "os.write(2, b'x')"])
+def test_what_played_code_leaves_is_removed(
+    make_task: Callable[..., Path], environment: dict[str, str], tmp_path: Path, work: str
+) -> None:
+    """What the player's code leaves in its own /tmp ends no grading and does not stay."""
+    toml = TASK_TOML.replace('"answer.txt"', '"work.py"') + '\n[metadata.mlgym_lite.player]\nprogram = "tests/player.py"\n'
+    judge = 'cat <&"$MLGYM_LITE_PLAYER_FD" >/dev/null; echo \'{"Score": 1}\' > "$MLGYM_LITE_ROOT/logs/verifier/reward.json"\n'
+    player = "import os, runpy; runpy.run_path(os.environ['MLGYM_LITE_ROOT'] + '/submission/work.py')\n"
+    task = make_task(toml=toml, grader=judge, files={"tests/player.py": player, "environment/work.py": f"import os\n{work}\n"})
+    settings = RunSettings(output=tmp_path / "run", isolation="landlock")
+    before = set(Path(tempfile.gettempdir()).glob("mlgym-lite-*"))
+    with mlgym_lite.Episode(mlgym_lite.load_task(task), settings=settings, environment=environment) as episode:
+        assert episode.submit().score == 1.0
+    assert set(Path(tempfile.gettempdir()).glob(f"mlgym-lite-{os.geteuid()}-????????????")) <= before
+
+
+def test_played_code_cannot_fill_the_disk(make_task: Callable[..., Path], environment: dict[str, str], tmp_path: Path) -> None:
+    """What the player's code writes into its own /tmp counts as storage and is stopped at its limit."""
+    toml = TASK_TOML.replace('"answer.txt"', '"work.py"') + '\n[metadata.mlgym_lite.player]\nprogram = "tests/player.py"\n'
+    judge = 'cat <&"$MLGYM_LITE_PLAYER_FD" >/dev/null; echo \'{"Score": 1}\' > "$MLGYM_LITE_ROOT/logs/verifier/reward.json"\n'
+    player = "import os, runpy; runpy.run_path(os.environ['MLGYM_LITE_ROOT'] + '/submission/work.py')\n"
+    fill = "import os, time\nfor n in range(200):\n    open(f\"{os.environ['TMPDIR']}/{n}\", 'wb').write(bytes(20 << 20))\n"
+    fill += "open('/dev/null'); print('filled', flush=True)\n"
+    task = make_task(toml=toml, grader=judge, files={"tests/player.py": player, "environment/work.py": fill})
+    settings = RunSettings(output=tmp_path / "run", isolation="landlock")
+    with mlgym_lite.Episode(mlgym_lite.load_task(task), settings=settings, environment=environment) as episode:
+        assert episode.submit().score == 1.0
+        log = next(episode.run_directory.glob("grading/*/player.log")).read_text(encoding="utf-8")
+        assert "filled" not in log
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until something holds, and fail when it does not in time."""
+    deadline, pause = time.monotonic() + WAIT_SECONDS, threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline
+        pause.wait(0.02)
