@@ -65,7 +65,9 @@ def reports(episode: Episode) -> dict[str, str]:
     folder = next(episode.run_directory.glob("grading/*-submit/verifier"))
     root = re.compile(r"/tmp/mlgym-lite-\d+-[0-9a-f]{12}")
     texts = {path.name: root.sub("", path.read_text(encoding="utf-8")) for path in folder.iterdir()}
-    return {name: re.sub(r"\d{4}-submit", "submit", text) for name, text in texts.items()}
+    # Where the kernel counts a user's processes all together, the limit starts from those there are.
+    counted = r"\d{4}-submit|\(-u\) \d+" if episode.root or os.geteuid() else r"\d{4}-submit"
+    return {name: re.sub(counted, "", text) for name, text in texts.items()}
 
 
 def test_the_judge_is_the_same_whatever_the_agent_did(open_episode: OpenEpisode) -> None:
