@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from mlgym_lite.cli import options as shared
+
+if TYPE_CHECKING:
+    from mlgym_lite.isolation.host_check import Finding
 
 
 @click.command("doctor")
@@ -26,12 +30,10 @@ def command(as_json: bool) -> None:
 
     findings = check_host(places().cache, os.environ, Path.cwd() / "runs")
     if as_json:
-        print_json([asdict(finding) for finding in findings])
+        print_json([{**asdict(finding), "state": _state(finding).strip().lower()} for finding in findings])
     else:
         for finding in findings:
-            works = finding.works and not finding.lacks
-            mark = "ok  " if works else ("FAIL" if finding.needed and not finding.works else "weak")
-            click.echo(f"{mark} {finding.name}: {harmless(finding.detail)}")
+            click.echo(f"{_state(finding)} {finding.name}: {harmless(finding.detail)}")
             for text in finding.lacks:
                 click.echo(f"       - {harmless(text)}")
             if finding.fix:
@@ -39,3 +41,9 @@ def command(as_json: bool) -> None:
     failed = [finding.name for finding in findings if finding.needed and not finding.works]
     if failed:
         raise IsolationError(f"no episode can run on this host until this works: {', '.join(failed)}")
+
+
+def _state(finding: Finding) -> str:
+    if finding.works and not finding.lacks:
+        return "ok  "
+    return "FAIL" if finding.needed and not finding.works else "weak"

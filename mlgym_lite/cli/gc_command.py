@@ -38,7 +38,7 @@ def command(runs: tuple[Path, ...], yes: bool, data: Path | None, as_json: bool)
     else:
         for leftover in found:
             click.echo(harmless(_line(leftover, yes)))
-        click.echo(_summary(removable, yes))
+        click.echo(_summary(removable, runs if not yes else None))
     if failed:
         raise OutputError("\n".join(f"{path}: cannot be removed: {problem}" for path, problem in failed.items()))
 
@@ -60,8 +60,14 @@ def _line(leftover: Leftover, yes: bool) -> str:
     return f"{done} {leftover.bytes / (1 << 20):8.1f} MiB  {leftover.kind}: {leftover.path}{detail}"
 
 
-def _summary(removable: list[Leftover], yes: bool) -> str:
+def _summary(removable: list[Leftover], runs: tuple[Path, ...] | None) -> str:
+    """What there is, and the command that removes it; None where that is done."""
+    import shlex
+
     if not removable:
         return "Nothing to remove."
-    size = f"{len(removable)} left, {sum(leftover.bytes for leftover in removable) / (1 << 20):.1f} MiB"
-    return f"Removed {size}." if yes else f"{size}. `mlgym-lite gc --yes` removes them."
+    size = f"{len(removable)} things, {sum(leftover.bytes for leftover in removable) / (1 << 20):.1f} MiB"
+    if runs is None:
+        return f"Removed {size}."
+    command = shlex.join(["mlgym-lite", "gc", "--yes", *map(str, runs)])
+    return f"{size}. `{command}` removes them."

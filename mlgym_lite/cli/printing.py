@@ -101,9 +101,15 @@ class Progress:
 
 
 def _compared(improvement: float) -> str:
-    if improvement == 0:
+    if abs(improvement) < 1e-12:
         return "equal to it"
     return f"{'better' if improvement > 0 else 'worse'} by {abs(improvement):.6g}"
+
+
+def _weaker(weakened: list[str]) -> str:
+    if len(weakened) <= 1:
+        return "".join(f"; weaker: {text}" for text in weakened)
+    return f"; weaker in {len(weakened)} points, which `mlgym-lite doctor` and isolation.weakened in result.json list"
 
 
 def print_outcome(outcome: Outcome) -> None:
@@ -129,8 +135,7 @@ def print_outcome(outcome: Outcome) -> None:
     isolation = result["isolation"]
     lines.append(
         f"{result['task']} [{', '.join(labels)}]  {result['seconds']['total']:.1f} s  "
-        f"{isolation['mechanism']}, limits by {isolation['limits']}"
-        + (f", weakened: {', '.join(isolation['weakened'])}" if isolation["weakened"] else "")
+        f"{isolation['mechanism']}, limits by {isolation['limits']}" + _weaker(isolation["weakened"])
     )
     lines.append(f"record: {result['run_directory']}")
     click.echo(harmless("\n".join(lines)), err=True)

@@ -18,7 +18,8 @@ def located_instruction(text: str, root: str) -> str:
     moved_text = _PLACES.sub(lambda match: root + match.group(), text)
     return (
         f"{moved_text.rstrip()}\n\nOn this host the folders /workspace, /data, /tmp and the home folder lie below {root}, which "
-        "MLGYM_LITE_ROOT names: write $MLGYM_LITE_ROOT/workspace in commands. There are no sockets and no /dev/shm here.\n"
+        "MLGYM_LITE_ROOT names: write $MLGYM_LITE_ROOT/workspace in commands. There are no sockets and no /dev/shm here: threads "
+        "work, pools of processes (multiprocessing.Pool, DataLoader with workers) do not.\n"
     )
 
 

@@ -167,6 +167,7 @@ class EpisodeSandboxes:
             "TMPDIR": "/tmp",
             "TERM": "dumb",
             "VIRTUAL_ENV": INSIDE_VENV,
+            "MLGYM_LITE_ROOT": "",
         }
 
     @staticmethod

@@ -48,6 +48,8 @@ class LandlockMechanism:
     def __init__(self, *, confined: bool = True, newest_abi: int = _NEWEST_ABI) -> None:
         """Raises IsolationError where the kernel has no landlock; `newest_abi` lowers what is used of it, for trying out."""
         self.name = "landlock" if confined else "none"
+        if not confined:
+            self.networks = ("public",)
         self._abi = usable_abi(newest_abi) if confined else 0
         self._limits = choose_limits()
         self.limits_name = self._limits.name

@@ -28,7 +28,13 @@ _DEVICE = _READ_FILE | _WRITE_FILE | _IOCTL_DEV
 
 _SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "ssl/certs", "localtime", "mime.types")
-_NETWORK_ETC = ("resolv.conf", "hosts", "nsswitch.conf", "gai.conf", "services", "protocols")
+_HARMLESS_ETC = (
+    "debian_version", "redhat-release", "os-release", "lsb-release", "hosts", "host.conf", "nsswitch.conf", "gai.conf",
+    "services", "protocols", "gitconfig", "pip.conf", "inputrc", "terminfo", "magic", "fonts", "ssl/openssl.cnf", "pki/tls",
+    "crypto-policies",
+)  # fmt: skip
+"""What programs want to look at and end without where it is refused rather than not there."""
+_NETWORK_ETC = ("resolv.conf",)
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _READABLE = ("/proc", "/sys/devices/system/cpu", "/sys/devices/system/node", "/sys/fs/cgroup")
 
@@ -112,7 +118,7 @@ def writable_folders(request: SandboxRequest, root: str) -> list[str]:
 def rules(request: SandboxRequest, root: str, abi: int) -> list[tuple[str, int]]:
     """Every path with the rights below it."""
     write = handled_rights(abi, network=False)["files"] & ~(_MAKE_CHAR | _MAKE_BLOCK | _MAKE_SOCK | _IOCTL_DEV)
-    etc = (*_ETC, *(_NETWORK_ETC if request.network == "public" else ()))
+    etc = (*_ETC, *_HARMLESS_ETC, *(_NETWORK_ETC if request.network == "public" else ()))
     found = [
         *_with(_USE, _SYSTEM_FOLDERS),
         *_with(_READ, (f"/etc/{name}" for name in etc)),

@@ -32,7 +32,7 @@ Write = Callable[..., Path]
         ),
         (("run", "prisoners_dilemma", "--agent", "human", "--actions", "a.jsonl"), ("cannot go with --agent human",)),
         (("run", "prisoners_dilemma", "--agent", "baseline", "--variant", "medium"), ("'medium' is not one of 'full', 'mini'",)),
-        (("run", "prisoners_dilemma", "--agent", "baseline", "--isolation", "none"), ("--isolation", "'bubblewrap'")),
+        (("run", "prisoners_dilemma", "--agent", "baseline", "--isolation", "docker"), ("--isolation", "'bubblewrap'")),
         (("run", "prisoners_dilemma", "--agent", "baseline", "--max-steps", "0"), ("--max-steps", "x>=1")),
         (("run", "prisoners_dilemma", "--agent", "baseline", "--time-limit", "0"), ("--time-limit", "x>0")),
         (
@@ -196,7 +196,7 @@ def test_missing_data_is_told_with_the_command_that_gets_it(mlgym: Program, tmp_
 @pytest.mark.kernel
 def test_more_than_the_host_has_is_told(mlgym: Program, make_task: Make) -> None:
     """GPUs and CPUs this host or version cannot give end with status 16."""
-    mlgym("run", make_task(), "--agent", "baseline", "--gpus", "1").told_one_error(16, "GPUs")
+    mlgym("run", make_task(), "--agent", "baseline", "--gpus", "1000").told_one_error(16, "GPU")
     folder = make_task("greedy")
     text = (folder / "task.toml").read_text(encoding="utf-8").replace("[environment]", "[environment]\ncpus = 10000")
     (folder / "task.toml").write_text(text, encoding="utf-8")

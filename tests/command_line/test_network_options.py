@@ -82,7 +82,7 @@ def test_what_is_granted_is_recorded(mlgym: Program, make_task: Make, actions: W
     assert (resolved["network"], resolved["allowed_hosts"]) == ("allowlist", hosts)
     ended = mlgym(*run, "--network", "public")
     assert json.loads(ended.out)["isolation"]["network"] == "public"
-    assert "weakened: the agent has the host's network" in ended.err
+    assert "weaker in 2 points" in ended.err
 
 
 @pytest.mark.kernel

@@ -33,7 +33,7 @@ def test_a_run_tells_its_steps_its_score_and_its_record(mlgym: Program, make_tas
     (run,) = (working_folder / "runs").iterdir()
     lines = ended.err.splitlines()
     assert lines[0] == f"tiny: run directory {run}"
-    assert lines[1].startswith("step 1/20 ") and lines[1].endswith("$ bash /solution/solve.sh")
+    assert lines[1].startswith("step 1/20 ") and lines[1].endswith('$ bash "$MLGYM_LITE_ROOT/solution/solve.sh"')
     assert lines[2].startswith("step 2/20 ") and lines[2].endswith("$ submit")
     assert lines[3].startswith("Score = 1 (maximize; baseline 1")
     assert lines[-1] == f"record: {run}"

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -98,7 +99,8 @@ def attack(confined: LandlockMechanism, victim: subprocess.Popen[bytes], tmp_pat
 def test_files_outside_cannot_be_read_or_listed(attack: Callable[..., str]) -> None:
     """Neither the user's files, nor the system's secrets, nor another process's are read, by whatever path."""
     program = """\
-paths = [f"{target}/secret", target, "/etc/passwd", "/etc/shadow", "/etc/hostname", "/root", "/home", "/tmp", "/var", "/dev/shm",
+paths = [f"{target}/secret", target, "/etc/passwd", "/etc/shadow", "/etc/hostname", "/etc/ssh",
+         "/etc/group", "/root", "/home", "/tmp", "/var", "/dev/shm",
          "/dev/tty", "/dev/ptmx", "/dev/fuse", "/run", f"/proc/{victim}/environ", f"/proc/{victim}/mem",
          f"/proc/{os.getppid()}/environ",
          f"/proc/{os.getppid()}/mem", f"/proc/{victim}/root/etc/passwd", f"/proc/{victim}/cwd", f"/proc/{victim}/fd/0",
@@ -549,3 +551,25 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         pause.wait(0.02)
+
+
+def test_pip_and_git_work(make_task: Callable[..., Path], environment: dict[str, str], tmp_path: Path) -> None:
+    """Programs that look at the system's settings find those or nothing, and a package is installed from a wheelhouse."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    name = "tiny_wheel-1.0"
+    with zipfile.ZipFile(wheels / f"{name}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("tiny_wheel.py", "value = 42\n")
+        wheel.writestr(f"{name}.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-wheel\nVersion: 1.0\n")
+        wheel.writestr(
+            f"{name}.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{name}.dist-info/RECORD", "")
+    toml = TASK_TOML.replace("domain =", 'requirements = "r.txt"\ndomain =')
+    task = make_task(toml=toml, files={"r.txt": "\n"})
+    settings = RunSettings(output=tmp_path / "run", isolation="landlock", wheelhouse=wheels)
+    with mlgym_lite.Episode(mlgym_lite.load_task(task), settings=settings, environment=environment) as episode:
+        installed = episode.step("pip install -q tiny-wheel && python -c 'import tiny_wheel; print(tiny_wheel.value)'")
+        assert installed.observation.endswith("42\n")
+        made = episode.step("git init -q . && git add -A && git -c user.name=a -c user.email=a@b commit -qm x && echo committed")
+        assert made.observation.endswith("committed\n")

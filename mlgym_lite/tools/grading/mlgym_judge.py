@@ -158,7 +158,7 @@ def run(grade: Callable[[Context], Mapping[str, float]]) -> NoReturn:
     An exception other than `Rejected`, or a result that is not made of finite numbers, is a failure of the grader:
     its traceback goes to stderr and no verdict is left.
     """
-    root = Path(os.environ.get("MLGYM_LITE_ROOT", "/"))
+    root = Path(os.environ.get("MLGYM_LITE_ROOT") or "/")
     logs = root / "logs" / "verifier"
     try:
         reward = finite_numbers(grade(context_from(os.environ, root)))
