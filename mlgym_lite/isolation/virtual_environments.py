@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 INSIDE_VENV = "/venv"
 INSIDE_BASE = f"{INSIDE}/base"
-_LAYOUT = 2
+_LAYOUT = 3
 _PROBE = (
     "import json,sys,sysconfig;print(json.dumps([sys.prefix,sys.base_prefix,sys._base_executable,"
     "'%d.%d'%sys.version_info[:2],sysconfig.get_path('purelib'),sysconfig.get_path('platlib')]))"
@@ -253,17 +253,30 @@ _SCRIPT_START = b"#!/bin/sh\n'''exec' \"${MLGYM_LITE_ROOT}/venv/bin/python\" \"$
 
 def _redirect_scripts(environment: Path) -> None:
     """Have the scripts start the run's own interpreter, wherever the sandbox shows it, not the base's."""
-    old = f"#!{environment}/bin/python".encode()
+    old = f"{environment}/bin/python".encode()
     for script in (environment / "bin").iterdir():
         if script.is_symlink() or not script.is_file():
             continue
-        content = script.read_bytes()
-        first, _, rest = content.partition(b"\n")
-        if first.startswith(old):
+        rest = _without_start(script.read_bytes(), old)
+        if rest is not None:
             mode = script.stat().st_mode
             script.unlink()  # uv may share the file with its cache
             script.write_bytes(_SCRIPT_START + rest)
             script.chmod(mode)
+
+
+def _without_start(content: bytes, interpreter: bytes) -> bytes | None:
+    """What follows the lines of a script that start an interpreter; None for what starts something else.
+
+    Where a path has a space or is long, installers write a shell script of three lines in the place of `#!`.
+    """
+    first, _, rest = content.partition(b"\n")
+    if first.startswith(b"#!" + interpreter):
+        return rest
+    second, _, further = rest.partition(b"\n")
+    if first == b"#!/bin/sh" and second.startswith(b"'''exec'") and interpreter in second:
+        return further.partition(b"\n")[2]
+    return None
 
 
 def make_layer(folder: Path, base: BaseEnvironment, further_packages: tuple[str, ...] = ()) -> None:

@@ -9,6 +9,7 @@ import importlib.util
 import io
 import json
 import os
+import shlex
 import socket
 import sys
 import zipfile
@@ -315,7 +316,7 @@ def test_uv_installs_from_a_wheelhouse_with_no_network(open_episode: OpenEpisode
     profile = wheelhouse.parent / "profile.toml"
     profile.write_text(f'wheelhouse = "{wheelhouse}"\nread_only = ["{uv.find_uv_bin()}"]\n', encoding="utf-8")
     episode = open_episode(profile=str(profile))
-    step = episode.step(f"{uv.find_uv_bin()} pip install --link-mode copy mlgym-tiny-demo")
+    step = episode.step(f"{shlex.quote(uv.find_uv_bin())} pip install --link-mode copy mlgym-tiny-demo")
     assert step.exit_status == 0, step.observation
     assert episode.step(USE).observation.startswith("42 /venv/")
 

@@ -156,6 +156,8 @@ def test_scripts_of_a_base_start_the_runs_own_interpreter(tmp_path: Path) -> Non
     (tmp_path / "bin" / "pip").hardlink_to(shared)
     (tmp_path / "bin" / "other").write_text("#!/bin/sh\n", encoding="utf-8")
     (tmp_path / "bin" / "link").symlink_to("pip")
+    spaced = tmp_path / "bin" / "spaced"
+    spaced.write_text(f"#!/bin/sh\n'''exec' '{tmp_path}/bin/python' \"$0\" \"$@\"\n' '''\nprint()\n", encoding="utf-8")
     _redirect_scripts(tmp_path)
     start = tmp_path / "venv" / "bin"
     start.mkdir(parents=True)
@@ -166,6 +168,7 @@ def test_scripts_of_a_base_start_the_runs_own_interpreter(tmp_path: Path) -> Non
     done = subprocess.run([script, "a b"], env={"MLGYM_LITE_ROOT": str(tmp_path)}, capture_output=True, text=True, check=True)
     assert done.stdout == f"run {script} a b\n"
     assert subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout == "\n"
+    assert spaced.read_text(encoding="utf-8") == script.read_text(encoding="utf-8")
     assert shared.read_text(encoding="utf-8").startswith(f"#!{tmp_path}")
     assert (tmp_path / "bin" / "other").read_text(encoding="utf-8") == "#!/bin/sh\n"
 
