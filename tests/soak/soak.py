@@ -38,6 +38,7 @@ import mlgym_lite
 from mlgym_lite.config.places import places
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.episode.leftovers import find_leftovers
+from mlgym_lite.errors import MLGymLiteError
 
 TOML = (
     TASK_TOML.replace("command_timeout_sec = 30", "command_timeout_sec = 1")
@@ -84,7 +85,7 @@ def work(task_folder: str) -> None:
                 episode.submit()
         except KeyboardInterrupt:
             say(event="interrupted")
-        except mlgym_lite.MLGymLiteError as error:
+        except MLGymLiteError as error:
             say(event="error", text=f"{type(error).__name__}: {error}"[:300])
         say(event="end", reason=episode.outcome.ending.reason if episode.outcome else "none")
 
