@@ -59,8 +59,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(params=MECHANISMS)
 def mechanism(request: pytest.FixtureRequest) -> IsolationChoice:
-    """Each mechanism in turn, for what all of them must keep."""
+    """Each mechanism in turn, for what all of them must keep; a test marked `only_bubblewrap` says why another cannot."""
     choice: IsolationChoice = request.param
+    alone = request.node.get_closest_marker("only_bubblewrap")
+    if alone is not None and choice != "bubblewrap":
+        pytest.skip(f"bubblewrap only: {alone.args[0]}")
     return choice
 
 

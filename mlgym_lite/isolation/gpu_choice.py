@@ -21,10 +21,10 @@ def visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> tuple[Gpu, .
     if value is None:
         return tuple(gpus)
     _check_indexes(gpus, value, environment)
-    whole = [gpu.uuid for gpu in gpus if gpu.parent is None] + list(dict.fromkeys(gpu.parent for gpu in gpus if gpu.parent))
+    order = list(dict.fromkeys(gpu.parent or gpu.uuid for gpu in gpus))  # whole GPUs in the order of the bus
     chosen: list[Gpu] = []
     for entry in value.split(","):
-        found = _named(entry.strip(), gpus, _in_order(gpus, whole))
+        found = _named(entry.strip(), gpus, order)
         if not found or any(gpu in chosen for gpu in found):
             break
         chosen += found
@@ -41,13 +41,6 @@ def _check_indexes(gpus: Sequence[Gpu], value: str, environment: Mapping[str, st
             f"({', '.join(sorted(models))}) counts the fastest first: set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name "
             "them by UUID (`nvidia-smi -L` lists those)"
         )
-
-
-def _in_order(gpus: Sequence[Gpu], whole: Sequence[str | None]) -> list[str]:
-    """The UUIDs of whole GPUs in the order of the bus, which an index counts."""
-    order = dict.fromkeys(gpu.parent or gpu.uuid for gpu in gpus)
-    assert set(order) == set(whole)
-    return list(order)
 
 
 def _named(entry: str, gpus: Sequence[Gpu], order: Sequence[str]) -> list[Gpu]:

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from attack_harness import SECRET, OpenEpisode
@@ -18,20 +18,6 @@ from attack_harness import SECRET, OpenEpisode
 import mlgym_lite
 from mlgym_lite import Episode
 from mlgym_lite.config.run_settings import IsolationChoice, RunSettings
-
-MECHANISMS = [
-    pytest.param("bubblewrap", marks=pytest.mark.kernel),
-    pytest.param("landlock", marks=pytest.mark.landlock),
-]
-
-
-@pytest.fixture(params=MECHANISMS)
-def mechanism(request: pytest.FixtureRequest) -> IsolationChoice:
-    """The mechanism that is attacked."""
-    alone = request.node.get_closest_marker("only_bubblewrap")
-    if alone is not None and request.param != "bubblewrap":
-        pytest.skip(f"bubblewrap only: {alone.args[0]}")
-    return cast(IsolationChoice, request.param)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from attack_harness import wait_until
 from tiny_task import TASK_TOML
 
 import mlgym_lite
@@ -543,14 +544,6 @@ def test_played_code_cannot_fill_the_disk(make_task: Callable[..., Path], enviro
         assert episode.submit().score == 1.0
         log = next(episode.run_directory.glob("grading/*/player.log")).read_text(encoding="utf-8")
         assert "filled" not in log
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until something holds, and fail when it does not in time."""
-    deadline, pause = time.monotonic() + WAIT_SECONDS, threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline
-        pause.wait(0.02)
 
 
 def test_pip_and_git_work(make_task: Callable[..., Path], environment: dict[str, str], tmp_path: Path) -> None:
