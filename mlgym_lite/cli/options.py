@@ -17,6 +17,10 @@ variant = click.option(
     "--variant", type=click.Choice(["full", "mini"]), default="full", show_default=True,
     help="full: the real data or size; mini: small, for trying out.",
 )  # fmt: skip
+parity = click.option(
+    "--parity", is_flag=True,
+    help="Score as MLGym's paper did, to compare with it; recorded, and never mixed with clean scores.",
+)  # fmt: skip
 isolation = click.option(
     "--isolation", type=click.Choice(["auto", "bubblewrap", "landlock", "none"]), default="auto", show_default=True,
     help="Which mechanism puts up the sandbox; auto: bubblewrap, else landlock. none keeps nothing apart.",
@@ -77,6 +81,7 @@ def episode_options(function: Function) -> Function:
     for option in reversed(
         (
             variant,
+            parity,
             click.option("--profile", default="default", show_default=True, help="Sandbox profile: a name or a TOML file."),
             isolation,
             click.option("--seed", type=int, default=0, show_default=True, help="The episode's MLGYM_LITE_SEED."),
@@ -101,6 +106,7 @@ def run_settings(options: dict[str, Any]) -> Any:
         raise click.BadParameter("expected a path of a directory that does not exist yet", param_hint="--output")
     return RunSettings(
         variant=options.pop("variant"),
+        scoring="parity" if options.pop("parity") else "clean",
         profile=options.pop("profile"),
         isolation=options.pop("isolation"),
         seed=options.pop("seed"),

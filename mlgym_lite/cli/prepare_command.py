@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import cast
 
 import click
 
@@ -13,12 +14,24 @@ from mlgym_lite.cli import options as shared
 @click.command("prepare")
 @click.argument("tasks", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Prepare every shipped task.")
-@click.option("--source", type=shared.PATH, help="A file that the task needs from you, such as a CSV under a licence.")
+@click.option(
+    "--source", type=shared.PATH, help="Your copy of the data: a file under a licence, or a folder to take instead of a download."
+)
+@click.option(
+    "--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True,
+    help="Which build of PyTorch, for tasks that need it: auto takes the GPUs' where this host has one.",
+)  # fmt: skip
 @click.option("--environments-only", is_flag=True, help="Leave the data out.")
 @shared.data
 @shared.json_output
 def command(
-    tasks: tuple[str, ...], every: bool, source: Path | None, environments_only: bool, data: Path | None, as_json: bool
+    tasks: tuple[str, ...],
+    every: bool,
+    source: Path | None,
+    accelerator: str,
+    environments_only: bool,
+    data: Path | None,
+    as_json: bool,
 ) -> None:
     """Build the environments of TASKS and put their data in place, on a machine with network.
 
@@ -30,6 +43,8 @@ def command(
     from mlgym_lite.config.task_file import load_task
     from mlgym_lite.episode.preparation import prepare_task
     from mlgym_lite.errors import DataError
+    from mlgym_lite.isolation.gpu_discovery import GpuHost, has_driver
+    from mlgym_lite.isolation.torch_builds import Accelerator
     from mlgym_lite.shipped_files import shipped_task_names
 
     names = tuple(shipped_task_names()) if every else tasks
@@ -39,13 +54,14 @@ def command(
         raise click.UsageError("--source goes with one task")
     where = places(data=data)
     loaded = [load_task(name) for name in names]
-    if source is not None and (loaded[0].data is None or loaded[0].data.source is None):
+    if source is not None and (loaded[0].data is None or loaded[0].data.prepare is None):
         raise click.UsageError(f"{names[0]} needs no --source")
+    build = cast(Accelerator, accelerator if accelerator != "auto" else ("gpu" if has_driver(GpuHost()) else "cpu"))
     problems: dict[str, DataError] = {}
     for task in loaded:
         try:
             prepare_task(
-                task, where, os.environ, source=source, with_data=not environments_only,
+                task, where, os.environ, source=source, with_data=not environments_only, accelerator=build,
                 on_progress=lambda text: click.echo(harmless(text), err=True),
             )  # fmt: skip
         except DataError as error:  # its environments are built by then; the other tasks are not held up

@@ -131,7 +131,9 @@ def print_outcome(outcome: Outcome) -> None:
         if ending["autosubmitted"]:
             how += f" at the {ending['reason'].replace('_', ' ')}"
         lines.append(f"{how} after {result['steps']} steps, {result['validations_used']} validations")
-    labels = [result["variant"]] + (["test feedback"] if result["feedback"] == "test" else [])
+    labels = [result["variant"]]
+    labels += ["scored as in MLGym's paper"] if result["scoring"] == "parity" else []
+    labels += ["test feedback"] if result["feedback"] == "test" else []
     isolation = result["isolation"]
     lines.append(
         f"{result['task']} [{', '.join(labels)}]  {result['seconds']['total']:.1f} s  "

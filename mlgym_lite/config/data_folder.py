@@ -1,8 +1,8 @@
 """A task's data on this host: where it lies, whether it is what was prepared, and what to do when it is not there.
 
 The data of one variant is two trees: agent/ (shown read-only at /data) and judge/ (labels, shown to the grader only).
-`mini` ships in the task's folder; `full` is put below the data folder by `mlgym-lite prepare`, with a manifest.json that
-holds every file's size and sha256.
+`mini` ships in the task's folder, or the task's program makes it once on each host, in the cache; `full` is put below the
+data folder by `mlgym-lite prepare`, with a manifest.json that holds every file's size and sha256.
 """
 
 from __future__ import annotations
@@ -33,12 +33,19 @@ def full_folder(task: Task, places: Places) -> Path:
     return places.data / task.name
 
 
+def made_mini_folder(task: Task, places: Places) -> Path | None:
+    """Where the mini data that the task's program makes is kept; None where the task has no such program."""
+    if task.data is None or task.data.mini_program is None:
+        return None
+    return places.cache / "mini" / f"{task.name}-{file_sha256(task.path(task.data.mini_program))[:24]}"
+
+
 def is_ready(task: Task, variant: Variant, places: Places) -> bool:
     """Whether a variant can run on this host."""
     if task.data is None:
         return True
     if variant == "mini":
-        return task.data.mini is not None
+        return task.data.mini is not None or task.data.mini_program is not None
     return (full_folder(task, places) / MANIFEST).is_file()
 
 
@@ -47,19 +54,33 @@ def find_data(task: Task, variant: Variant, places: Places) -> DataTrees:
     if task.data is None:
         return DataTrees(agent=None, judge=None)
     if variant == "mini":
-        if task.data.mini is None:
+        made = made_mini_folder(task, places)
+        if made is None and task.data.mini is None:
             raise DataError(f"{task.name} has no mini variant")
-        return _trees(task.path(task.data.mini))
+        if made is not None and not (made / MANIFEST).is_file():
+            raise DataError(f"{task.name}: its mini data is not in {made}; run `mlgym-lite prepare {task.name}` once")
+        return _trees(made or task.path(task.data.mini or ""))
     folder = full_folder(task, places)
     if not (folder / MANIFEST).is_file():
-        hand_over = f" --source {task.data.source.name}" if task.data.source else ""
-        why = f"\n  {task.data.source.instructions}" if task.data.source else ""
-        raise DataError(
-            f"{task.name}: its full data is not in {folder}. Run `mlgym-lite prepare {task.name}{hand_over}` once, or name "
-            f"the data folder with --data or MLGYM_LITE_DATA, or use --variant mini.{why}"
-        )
+        raise DataError(f"{task.name}: its full data is not in {folder}. {_how_to_get(task)}")
     _check_sizes(folder)
     return _trees(folder)
+
+
+def _how_to_get(task: Task) -> str:
+    data = task.data
+    assert data is not None
+    if data.prepare is None:
+        return "There is no program that prepares it; use --variant mini."
+    hand_over = f" --source {data.source.name}" if data.source else ""
+    why = f"\n  {data.source.instructions}" if data.source else ""
+    if data.download:
+        where = ", ".join(data.download.repositories)
+        why = f"\n  It downloads about {data.download.megabytes} MB from {where}, or takes a copy with --source FOLDER."
+    return (
+        f"Run `mlgym-lite prepare {task.name}{hand_over}` once on a machine with network, or name the data folder with --data or "
+        f"MLGYM_LITE_DATA, or use --variant mini.{why}"
+    )
 
 
 def _trees(folder: Path) -> DataTrees:

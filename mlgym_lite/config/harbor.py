@@ -23,7 +23,9 @@ def _finite(value: float) -> float:
 
 Finite = Annotated[float, AfterValidator(_finite)]
 Positive = Annotated[float, Field(gt=0), AfterValidator(_finite)]
+Noise = Annotated[float, Field(ge=0), AfterValidator(_finite)]
 Count = Annotated[int, Field(ge=1)]
+Direction = Literal["maximize", "minimize"]
 SchemaVersion = Literal["1.0", "1.1", "1.2", "1.3", "1.4"]
 Scores = Annotated[dict[str, Finite], Field(min_length=1)]
 
@@ -160,12 +162,26 @@ class Source(Table):
     instructions: str
 
 
+class Download(Table):
+    """What preparing downloads where no copy is handed over."""
+
+    repositories: Annotated[list[str], Field(min_length=1)]
+    """Hugging Face repositories ("uoft-cs/cifar10") or addresses."""
+    megabytes: Count
+    """Roughly, in all."""
+
+
 class DataTable(Table):
     """[metadata.mlgym_lite.data]: where the task's data comes from."""
 
     mini: str | None = None
+    """A folder of the task that holds the mini variant's trees."""
+    mini_program: str | None = None
+    """Instead: the program that makes them, called once on each host."""
     prepare: str | None = None
+    prepare_requirements: str | None = None
     source: Source | None = None
+    download: Download | None = None
     sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = {}
 
 
@@ -173,12 +189,17 @@ class PlayerTable(Table):
     """[metadata.mlgym_lite.player]: the program that plays the agent's code for the judge."""
 
     program: str
+    count: Annotated[int, Field(ge=1, le=8)] = 1
+    """How many players there are, each in a sandbox of its own."""
+    data: bool = False
+    """Whether they see the agent's tree of the data."""
 
 
 class VariantTable(Table):
     """[metadata.mlgym_lite.variants.NAME]: what differs in one variant."""
 
     baseline: Scores | None = None
+    score_noise: Noise | None = None
 
 
 class VariantTables(Table):
@@ -188,14 +209,23 @@ class VariantTables(Table):
     mini: VariantTable = VariantTable()
 
 
+class ParityTable(Table):
+    """[metadata.mlgym_lite.parity]: what differs where a score is to compare with MLGym's; absent keys stay as they are."""
+
+    metric: str | None = None
+    direction: Direction | None = None
+    baseline: Scores | None = None
+    score_noise: Noise | None = None
+
+
 class OurTable(Table):
     """[metadata.mlgym_lite]: what Harbor has no key for."""
 
     metric: str
-    direction: Literal["maximize", "minimize"]
+    direction: Direction
     domain: str = ""
     baseline: Scores | None = None
-    score_noise: Annotated[float, Field(ge=0), AfterValidator(_finite)] = 0.0
+    score_noise: Noise = 0.0
     max_steps: Count = 50
     command_timeout_sec: Positive = 1800.0
     validations: Annotated[int, Field(ge=0)] = 50
@@ -204,6 +234,7 @@ class OurTable(Table):
     feedback: Literal["development", "test"] = "development"
     player: PlayerTable | None = None
     variants: VariantTables = VariantTables()
+    parity: ParityTable | None = None
     data: DataTable | None = None
 
 

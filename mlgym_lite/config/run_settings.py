@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlgym_lite.config.allowed_hosts import NetworkMode
-from mlgym_lite.config.task_file import Variant
+from mlgym_lite.config.task_file import ScoringKind, Variant
 
 IsolationChoice = Literal["auto", "bubblewrap", "landlock", "none"]
 
@@ -17,6 +17,8 @@ class RunSettings:
     """What one episode runs with."""
 
     variant: Variant = "full"
+    scoring: ScoringKind = "clean"
+    """`parity` scores as MLGym's paper did, to compare with it: on the test split, validations too."""
     profile: str = "default"
     isolation: IsolationChoice = "auto"
     seed: int = 0

@@ -11,17 +11,18 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from mlgym_lite.config.harbor import DataTable, TaskFile
+from mlgym_lite.config.harbor import DataTable, TaskFile, VariantTable, VariantTables
 from mlgym_lite.config.network_grant import Network
 from mlgym_lite.config.toml_errors import TomlProblems, parse, read_toml
 from mlgym_lite.errors import TaskError
 from mlgym_lite.shipped_files import shipped_task_names, tasks_folder
 
 Variant = Literal["full", "mini"]
+ScoringKind = Literal["clean", "parity"]
 WORKSPACE = "/workspace"
 
 _REFERENCE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
@@ -40,6 +41,8 @@ class Task:
     """sha256 over every file of the folder, so that results tell which text of the task they belong to."""
     artifacts: tuple[str, ...]
     """What is handed to the grader, as paths relative to /workspace."""
+    scoring: ScoringKind = "clean"
+    """`parity` where it scores as MLGym's paper did."""
 
     @property
     def metric(self) -> str:
@@ -79,6 +82,25 @@ class Task:
         ours = self.file.metadata.mlgym_lite
         stated = (ours.variants.full if variant == "full" else ours.variants.mini).baseline
         return stated or (ours.baseline if variant == "full" else None)
+
+    def score_noise(self, variant: Variant) -> float:
+        """How far two honest gradings of the same work may differ."""
+        ours = self.file.metadata.mlgym_lite
+        stated = (ours.variants.full if variant == "full" else ours.variants.mini).score_noise
+        return ours.score_noise if stated is None else stated
+
+    def in_parity(self) -> Task:
+        """The task as MLGym's paper scored it; raises TaskError where its file does not say how."""
+        if self.scoring == "parity":
+            return self
+        ours = self.file.metadata.mlgym_lite
+        if ours.parity is None:
+            raise TaskError(f"{self.name}: has no [metadata.mlgym_lite.parity], so it cannot be scored as MLGym's paper did")
+        stated = ours.parity.model_dump(exclude_none=True)
+        variants = {"variants": VariantTables(full=VariantTable(baseline=ours.parity.baseline))}
+        table = ours.model_copy(update={"baseline": None, **stated, **variants, "feedback": "test"})
+        metadata = self.file.metadata.model_copy(update={"mlgym_lite": table})
+        return replace(self, scoring="parity", file=self.file.model_copy(update={"metadata": metadata}))
 
 
 def load_task(reference: str | Path) -> Task:
@@ -177,7 +199,14 @@ def _is_inside(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
-_NAMED_FILES = (("requirements",), ("grader_requirements",), ("player", "program"), ("data", "prepare"))
+_NAMED_FILES = (
+    ("requirements",),
+    ("grader_requirements",),
+    ("player", "program"),
+    ("data", "mini_program"),
+    ("data", "prepare"),
+    ("data", "prepare_requirements"),
+)
 _NAMED_FOLDERS = (("data", "mini"),)
 
 
@@ -241,11 +270,29 @@ def _baseline_problems(content: TaskFile, where: str) -> list[str]:
         ("variants.full.baseline", ours.variants.full.baseline),
         ("variants.mini.baseline", ours.variants.mini.baseline),
     )
-    return [
+    problems = [
         f"{where}: metadata.mlgym_lite.{key}: lacks the metric {ours.metric!r}"
         for key, baseline in stated
         if baseline and ours.metric not in baseline
     ]
+    parity = ours.parity
+    if parity and parity.baseline and (parity.metric or ours.metric) not in parity.baseline:
+        problems.append(f"{where}: metadata.mlgym_lite.parity.baseline: lacks the metric {parity.metric or ours.metric!r}")
+    return problems + _data_problems(ours.data, where)
+
+
+def _data_problems(data: DataTable | None, where: str) -> list[str]:
+    if data is None:
+        return []
+    place = f"{where}: metadata.mlgym_lite.data"
+    both = [f"{place}: has mini and mini_program; expected one of them"] if data.mini and data.mini_program else []
+    idle = [
+        f"{place}.{key}: goes with `prepare`, which is missing"
+        for key in ("prepare_requirements", "source", "download")
+        if getattr(data, key) is not None and data.prepare is None
+    ]
+    twice = [f"{place}: has source and download; expected one of them"] if data.source and data.download else []
+    return both + idle + twice
 
 
 def _asked_network(content: TaskFile) -> Network | None:

@@ -83,8 +83,8 @@ class Episode:
         `interruptible` makes Ctrl-C interrupt the running command instead of the episode, `grading_seeds` are a replay's, and
         `start` is where a fork begins.
         """
-        self.task = task
         self.settings = settings or RunSettings()
+        self.task = task.in_parity() if self.settings.scoring == "parity" else task
         self.agent = agent
         self.model = model
         self.further_mounts = tuple(further_mounts)

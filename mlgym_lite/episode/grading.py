@@ -18,7 +18,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,14 @@ class Verdict:
     """Why it was rejected."""
     seed: int
     seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """The two ends of the socket between the judge and one player."""
+
+    judge: socket.socket
+    player: socket.socket
 
 
 class Grader:
@@ -82,7 +90,7 @@ class Grader:
             nothing = _opened(stack, Path(os.devnull), os.O_RDONLY)
             judge_log = _opened(stack, place / "judge.log", os.O_RDWR | os.O_CREAT | os.O_APPEND)
             player_log = _opened(stack, place / "player.log", os.O_RDWR | os.O_CREAT | os.O_APPEND)
-            judge_end, player_end = self._link(stack)
+            links = [self._link(stack) for _ in range(self._player_count())]
             identity = self._identity(stack)
             if os.geteuid() == 0:
                 os.chown(verdict_folder, identity.user_id, identity.user_id)
@@ -90,40 +98,43 @@ class Grader:
                 self._layers / "judge",
                 submission,
                 verdict_folder,
-                {**variables, **_named(judge_end)},
+                {**variables, **_named([link.judge for link in links])},
                 judge_log,
                 nothing,
             )
-            judge = self._start(stack, judge_request, identity, judge_end)
-            if player_end is not None:
+            judge = self._start(stack, judge_request, identity, [link.judge for link in links])
+            for link in links:
                 player_request = self._sandboxes.player_request(
-                    self._layers / "player", submission, _named(player_end), player_log, nothing
+                    self._layers / "player", submission, _named([link.player]), player_log, nothing
                 )
-                self._start(stack, player_request, self._identity(stack), player_end)
+                self._start(stack, player_request, self._identity(stack), [link.player])
             return self._wait(judge)
 
-    def _link(self, stack: contextlib.ExitStack) -> tuple[socket.socket | None, socket.socket | None]:
-        if self._sandboxes.task.file.metadata.mlgym_lite.player is None:
-            return None, None
-        ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        for end in ends:
+    def _player_count(self) -> int:
+        player = self._sandboxes.task.file.metadata.mlgym_lite.player
+        return 0 if player is None else player.count
+
+    @staticmethod
+    def _link(stack: contextlib.ExitStack) -> Link:
+        judge, player = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        for end in (judge, player):
             stack.callback(end.close)
-        return ends
+        return Link(judge=judge, player=player)
 
     def _identity(self, stack: contextlib.ExitStack) -> Identity:
         identity = self._sandboxes.mechanism.identity()
         stack.callback(identity.close)
         return identity
 
-    def _start(self, stack: contextlib.ExitStack, request: Any, identity: Identity, end: socket.socket | None) -> Sandbox:
-        passed = () if end is None else (end.fileno(),)
+    def _start(self, stack: contextlib.ExitStack, request: Any, identity: Identity, ends: Sequence[socket.socket]) -> Sandbox:
+        passed = tuple(end.fileno() for end in ends)
         sandbox = self._sandboxes.mechanism.start(replace(request, passed_descriptors=passed), identity)
         stack.callback(sandbox.close)
         if sandbox.root:  # its /tmp and home are on the host's disk
             watch = StorageWatch(request, sandbox)
             stack.callback(watch.close)
             stack.enter_context(watch.during_command())
-        if end is not None:
+        for end in ends:
             end.close()
         return sandbox
 
@@ -173,8 +184,8 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not a finite number")
 
 
-def _named(end: socket.socket | None) -> dict[str, str]:
-    return {} if end is None else {"MLGYM_LITE_PLAYER_FD": str(end.fileno())}
+def _named(ends: Sequence[socket.socket]) -> dict[str, str]:
+    return {"MLGYM_LITE_PLAYER_FD": ",".join(str(end.fileno()) for end in ends)} if ends else {}
 
 
 def _opened(stack: contextlib.ExitStack, path: Path, flags: int) -> int:

@@ -40,7 +40,7 @@ def keep_baseline(task: Task, variant: Variant, places: Places, metrics: Mapping
 
 
 def _kept_in(task: Task, variant: Variant, places: Places) -> Path:
-    return places.cache / "baselines" / f"{task.name}-{variant}-{task.digest[:24]}.json"
+    return places.cache / "baselines" / f"{task.name}-{variant}-{task.scoring}-{task.digest[:24]}.json"
 
 
 def measure_baseline(

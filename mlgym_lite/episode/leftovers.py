@@ -26,7 +26,7 @@ from mlgym_lite.isolation.tree_size import tree_size
 _PART = re.compile(r".+\.part-[a-z0-9_]{8}")
 _GROUP = re.compile(r"mlgym-lite-(\d+)-\d+")
 _GROUPS_FOLDER = Path("/sys/fs/cgroup")
-_PART_FOLDERS = ("environments", "toolkits", "readable")
+_PART_FOLDERS = ("environments", "toolkits", "readable", "mini")
 _ENGINES_OWN = re.compile(r"venv|grading|validation-\d+")
 
 
@@ -58,6 +58,8 @@ def find_leftovers(places: Places, runs: Sequence[Path]) -> list[Leftover]:
         found += _parts(places.cache / name)
     found += _parts(places.data)
     found += _locks(places.cache / "environments", "*.lock")
+    for name in ("mini", "partial"):
+        found += _locks(places.cache / name, "*.lock")
     found += _baselines(places.cache / "baselines")
     found += _temporary(Path(tempfile.gettempdir()))
     if os.geteuid() == 0:

@@ -6,34 +6,24 @@ machine with network, what an episode would otherwise do at its first run.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlgym_lite.config.data_folder import (
-    file_sha256,
-    find_data,
-    full_folder,
-    is_ready,
-    read_manifest,
-    write_manifest,
-)
+from mlgym_lite.config.data_folder import find_data
 from mlgym_lite.config.network_grant import Network, granted_network
 from mlgym_lite.config.places import Places
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.sandbox_profile import SandboxProfile, load_profile
 from mlgym_lite.config.task_file import Task, Variant, expand
+from mlgym_lite.episode.data_preparation import Progress, make_mini_data, prepare_full_data
 from mlgym_lite.episode.network import check_wheelhouse
 from mlgym_lite.episode.sandboxes import EpisodeSandboxes
-from mlgym_lite.errors import DataError, LimitError
+from mlgym_lite.errors import LimitError
 from mlgym_lite.isolation.limits import cpu_count
-from mlgym_lite.isolation.marked_folders import aside_folder
 from mlgym_lite.isolation.mechanisms import choose_mechanism
 from mlgym_lite.isolation.protocol import Limits, Mount
+from mlgym_lite.isolation.torch_builds import Accelerator, acceptable_builds
 from mlgym_lite.isolation.virtual_environments import (
     BaseEnvironment,
     BuildRequest,
@@ -43,9 +33,6 @@ from mlgym_lite.isolation.virtual_environments import (
     existing_environment,
     find_interpreter,
 )
-from mlgym_lite.processes import run_program
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +70,11 @@ def prepare_episode(
             f"{', '.join(mechanism.networks)}. "
             "Choose one of these with --network, or --isolation bubblewrap where that works"
         )
+    gpus = task.file.environment.gpus if settings.gpus is None else settings.gpus
+    if variant == "mini":
+        make_mini_data(task, places, on_progress)
     data = find_data(task, variant, places)
-    base = agent_base(task, settings.python, places, environment, on_progress)
+    base = agent_base(task, settings.python, places, environment, on_progress, acceptable_builds(uses_gpus=gpus > 0))
     sandboxes = EpisodeSandboxes(
         task=task, variant=variant, seed=settings.seed, mechanism=mechanism, profile=profile, limits=limits, base=base,
         grader_base=grader_base(task, places, environment, on_progress), data=data, cache=places.cache,
@@ -92,7 +82,6 @@ def prepare_episode(
         grader_environment=expand(task.file.verifier.env, environment, f"{task.name}: [verifier].env"),
         further_mounts=further_mounts, network=network, wheelhouse=wheelhouse,
     )  # fmt: skip
-    gpus = task.file.environment.gpus if settings.gpus is None else settings.gpus
     return Preparation(variant=variant, profile=profile, sandboxes=sandboxes, gpus=gpus)
 
 
@@ -122,12 +111,17 @@ def _limits(task: Task, settings: RunSettings, profile: SandboxProfile) -> Limit
 
 
 def agent_base(
-    task: Task, python: Path | None, places: Places, environment: Mapping[str, str], on_progress: Progress | None
+    task: Task,
+    python: Path | None,
+    places: Places,
+    environment: Mapping[str, str],
+    on_progress: Progress | None,
+    accelerators: tuple[Accelerator, ...],
 ) -> BaseEnvironment:
     """What the agent's virtual environment is layered over."""
     if python is not None:
         return existing_environment(find_interpreter(python))
-    return _base(task, task.file.metadata.mlgym_lite.requirements, places, environment, on_progress)
+    return _base(task, task.file.metadata.mlgym_lite.requirements, places, environment, on_progress, accelerators)
 
 
 def grader_base(task: Task, places: Places, environment: Mapping[str, str], on_progress: Progress | None) -> BaseEnvironment:
@@ -136,7 +130,12 @@ def grader_base(task: Task, places: Places, environment: Mapping[str, str], on_p
 
 
 def _base(
-    task: Task, requirements: str | None, places: Places, environment: Mapping[str, str], on_progress: Progress | None
+    task: Task,
+    requirements: str | None,
+    places: Places,
+    environment: Mapping[str, str],
+    on_progress: Progress | None,
+    accelerators: tuple[Accelerator, ...] = ("cpu", "gpu"),
 ) -> BaseEnvironment:
     interpreter: Interpreter = find_interpreter()
     if requirements is None:
@@ -150,6 +149,7 @@ def _base(
             timeout_seconds=task.file.environment.build_timeout_sec,
             task_name=task.name,
             on_progress=on_progress,
+            accelerators=accelerators,
         )
     )
 
@@ -161,77 +161,13 @@ def prepare_task(
     *,
     source: Path | None,
     with_data: bool,
+    accelerator: Accelerator,
     on_progress: Progress,
 ) -> None:
     """Build the task's environments and, where it has data to prepare, put that in place; safe to repeat."""
-    agent_base(task, None, places, environment, on_progress)
+    agent_base(task, None, places, environment, on_progress, acceptable_builds(uses_gpus=accelerator == "gpu"))
     grader_base(task, places, environment, on_progress)
     on_progress(f"{task.name}: environments are in {places.cache / 'environments'}")
-    if task.data is None or task.data.prepare is None or not with_data:
-        return
-    folder = full_folder(task, places)
-    if is_ready(task, "full", places) and source is None:
-        _verify(folder)
-        on_progress(f"{task.name}: the data in {folder} is complete")
-        return
-    _prepare_data(task, folder, source, on_progress)
-
-
-def _verify(folder: Path) -> None:
-    for name, entry in read_manifest(folder).items():
-        if not (folder / name).is_file() or file_sha256(folder / name) != entry["sha256"]:
-            raise DataError(
-                f"{folder / name}: is not what was prepared (sha256 {entry['sha256']}); delete {folder} and prepare again"
-            )
-
-
-def _prepare_data(task: Task, folder: Path, source: Path | None, on_progress: Progress) -> None:
-    assert task.data is not None and task.data.prepare is not None
-    _check_source(task, source)
-    stack = contextlib.ExitStack()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = stack.enter_context(aside_folder(folder))
-    except OSError as error:
-        raise DataError(f"{folder.parent}: cannot be written: {error.strerror}; name another folder with --data") from error
-    with stack:
-        command: list[str | Path] = [sys.executable, task.path(task.data.prepare), aside, *([source] if source else [])]
-        result = run_program(command, on_line=on_progress)
-        if result.status != 0:
-            raise DataError(f"{task.name}: {task.data.prepare} failed with exit status {result.status}:\n{result.output[-2000:]}")
-        _check_yield(task, aside)
-        for part in aside.rglob("*"):
-            part.chmod(0o755 if part.is_dir() else 0o644)
-        (aside / "judge").chmod(0o700) if os.geteuid() != 0 else None
-        write_manifest(aside, task.data.source.sha256 if task.data.source else None)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(aside, folder)
-    on_progress(f"{task.name}: the data is in {folder}")
-
-
-def _check_source(task: Task, source: Path | None) -> None:
-    assert task.data is not None
-    wanted = task.data.source
-    if wanted is None:
-        return
-    if source is None:
-        raise DataError(
-            f"{task.name}: needs {wanted.name}, which only you can get: {wanted.instructions}\n"
-            f"Then run `mlgym-lite prepare {task.name} --source {wanted.name}`"
-        )
-    if not source.is_file():
-        raise DataError(f"{source}: no such file; expected {wanted.name} for {task.name}")
-    found = file_sha256(source)
-    if found != wanted.sha256:
-        raise DataError(
-            f"{source}: is not the {wanted.name} that {task.name} is about: its sha256 is {found}, expected {wanted.sha256}. "
-            f"{wanted.instructions}"
-        )
-
-
-def _check_yield(task: Task, folder: Path) -> None:
-    assert task.data is not None
-    for name, wanted in task.data.sha256.items():
-        path = folder / name
-        if not path.is_file() or file_sha256(path) != wanted:
-            raise DataError(f"{task.name}: preparing yielded a {name} that is not the expected one (sha256 {wanted})")
+    make_mini_data(task, places, on_progress)
+    if with_data:
+        prepare_full_data(task, places, environment, source, on_progress)

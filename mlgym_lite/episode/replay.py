@@ -129,7 +129,8 @@ def _plan_run(recording: Recording, run: Mapping[str, Any], task: str | None, se
         recording=recording,
         task=load_task(reference),
         settings=replace(
-            settings, variant=run["variant"], seed=run["seed"], max_steps=limits["max_steps"],
+            settings, variant=run["variant"], scoring=run.get("scoring", "clean"),
+            seed=run["seed"], max_steps=limits["max_steps"],
             time_limit_seconds=limits["time_limit_seconds"],
             gpus=len(run.get("gpus") or ()) if settings.gpus is None else settings.gpus,
         ),

@@ -111,6 +111,7 @@ class EpisodeSandboxes:
             **self._shared_environment(self.grader_base),
             "MLGYM_LITE_TASK": self.task.name,
             "MLGYM_LITE_VARIANT": self.variant,
+            "MLGYM_LITE_SCORING": self.task.scoring,
             "MLGYM_LITE_PYTHON": f"{INSIDE_VENV}/bin/python",
             **GpuAccess().variables,
             **self.grader_environment,
@@ -136,6 +137,8 @@ class EpisodeSandboxes:
             Mount(source=submission, target="/submission"),
             Mount(source=layer, target=INSIDE_VENV),
         ]
+        if player.data and self.data.agent is not None:
+            mounts.append(Mount(source=readable_folder(self.data.agent, self.cache), target="/data"))
         python = f"{INSIDE_VENV}/bin/python"
         environment = {
             **self._shared_environment(self.base),

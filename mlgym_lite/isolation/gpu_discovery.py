@@ -44,9 +44,14 @@ class Gpu:
     """The UUID of the GPU that a part belongs to."""
 
 
+def has_driver(host: GpuHost) -> bool:
+    """Whether a driver for GPUs shows itself."""
+    return (host.driver / "version").exists() or any(host.devices.glob("nvidia[0-9]*"))
+
+
 def find_gpus(host: GpuHost) -> tuple[Gpu, ...]:
     """Every GPU in the order of the PCI bus, parts behind one another; raises LimitError where no driver answers."""
-    if not (host.driver / "version").exists() and not any(host.devices.glob("nvidia[0-9]*")):
+    if not has_driver(host):
         raise LimitError(
             f"no NVIDIA driver on this host (neither {host.driver} nor a device node {host.devices}/nvidia<N>): run on a node "
             "with a GPU, or with --gpus 0"

@@ -26,6 +26,7 @@ from mlgym_lite.errors import EnvironmentBuildError
 from mlgym_lite.isolation.marked_folders import aside_folder, one_at_a_time
 from mlgym_lite.isolation.protocol import Mount
 from mlgym_lite.isolation.toolkit import INSIDE
+from mlgym_lite.isolation.torch_builds import Accelerator, needs_torch, torch_variables, with_pip_settings
 from mlgym_lite.processes import ProgramResult, run_program
 
 logger = logging.getLogger(__name__)
@@ -136,12 +137,15 @@ class BuildRequest:
     timeout_seconds: float
     task_name: str
     on_progress: Callable[[str], None] | None = None
+    accelerators: tuple[Accelerator, ...] = ("cpu", "gpu")
+    """The builds of PyTorch that will do, where one is asked for; the first is made where none is there."""
 
 
 def built_environment(request: BuildRequest) -> BaseEnvironment:
     """The base for a requirements file, built with uv at the first call on this host."""
     interpreter = request.interpreter
-    folder = request.cache / "environments" / _key(request.requirements, interpreter)
+    folders = [request.cache / "environments" / _key(request, accelerator) for accelerator in request.accelerators]
+    folder = next((folder for folder in folders if (folder / "complete").is_file()), folders[0])
     if not (folder / "complete").is_file():
         _build(folder, request)
     return BaseEnvironment(
@@ -152,9 +156,11 @@ def built_environment(request: BuildRequest) -> BaseEnvironment:
     )
 
 
-def _key(requirements: Path, interpreter: Interpreter) -> str:
-    lines = sorted(line.strip() for line in requirements.read_text(encoding="utf-8").splitlines() if line.strip())
-    parts = (*lines, str(interpreter.program), interpreter.version, platform.system(), platform.machine(), str(_LAYOUT))
+def _key(request: BuildRequest, accelerator: Accelerator) -> str:
+    text, interpreter = request.requirements.read_text(encoding="utf-8"), request.interpreter
+    lines = sorted(line.strip() for line in text.splitlines() if line.strip())
+    build = (accelerator,) if needs_torch(text) else ()
+    parts = (*lines, *build, str(interpreter.program), interpreter.version, platform.system(), platform.machine(), str(_LAYOUT))
     return hashlib.sha256("\n".join(parts).encode("utf-8")).hexdigest()[:24]
 
 
@@ -198,8 +204,9 @@ def _build_aside(aside: Path, request: BuildRequest) -> None:
         [program, "pip", "install", "--quiet", "--compile-bytecode", "--python", aside / "bin" / "python",
          "--requirement", request.requirements, "pip"],
     )  # fmt: skip
+    variables = _uv_variables(request)
     for step in steps:
-        result = _run_uv(step, request)
+        result = _run_uv(step, request, variables)
         if result.status != 0:
             raise EnvironmentBuildError(
                 f"the environment of {request.requirements} could not be built:\n{result.output.strip()}\n"
@@ -209,9 +216,24 @@ def _build_aside(aside: Path, request: BuildRequest) -> None:
     (aside / "complete").write_text(request.requirements.read_text(encoding="utf-8"), encoding="utf-8")
 
 
+def _uv_variables(request: BuildRequest) -> dict[str, str]:
+    """The user's environment, pip's settings where uv's are silent, and which build of PyTorch to take."""
+    variables = with_pip_settings(_without_virtual_environment(request.environment))
+    if needs_torch(request.requirements.read_text(encoding="utf-8")):
+        variables.update(torch_variables(request.accelerators[0], request.interpreter.version, variables))
+    return variables
+
+
 def _advice(result: ProgramResult, request: BuildRequest) -> str:
     if "No space left" in result.output:
         return "Make room, or name another folder with MLGYM_LITE_CACHE (uv's own cache: UV_CACHE_DIR)."
+    if "download.pytorch.org" in result.output:
+        return (
+            "PyTorch's build for the CPU comes from download.pytorch.org, which cannot be reached from here. Build the "
+            f"environment where it can be (mlgym-lite prepare {shlex.quote(request.task_name)}) and share the cache folder "
+            "(MLGYM_LITE_CACHE); or name a folder with its wheel with UV_FIND_LINKS; or take the much larger build for GPUs "
+            "with --accelerator gpu; or use an environment you already have with --python PATH"
+        )
     return (
         "Without a package index here, build it on a machine that has one and share the cache folder:\n"
         f"  mlgym-lite prepare {shlex.quote(request.task_name)}\n"
@@ -220,10 +242,9 @@ def _advice(result: ProgramResult, request: BuildRequest) -> str:
     )
 
 
-def _run_uv(step: list[str | Path], request: BuildRequest) -> ProgramResult:
+def _run_uv(step: list[str | Path], request: BuildRequest, variables: dict[str, str]) -> ProgramResult:
     """Run uv, and again with the system's certificates where its own do not know the index (a site with a CA of its own),
     or without its cache where that lies on a file system that refuses locks."""
-    variables = _without_virtual_environment(request.environment)
     try:
         result = run_program(step, environment=variables, timeout_seconds=request.timeout_seconds)
         if result.status != 0 and "certificate" in result.output:

@@ -174,6 +174,42 @@ def test_a_failed_preparation_leaves_nothing(mlgym: Program, make_task: Make, tm
     assert not list((tmp_path / "data").iterdir())
 
 
+COPYING = """\
+import os, pathlib, sys
+out, source = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+done = pathlib.Path(os.environ["MLGYM_LITE_PARTIAL"], "done")
+print("going on" if done.exists() else "from the start", flush=True)
+done.touch()
+if (source / "broken").exists():
+    sys.exit("the download broke off")
+for tree in ("agent", "judge"):
+    (out / tree).mkdir()
+(out / "agent" / "rows").write_bytes((source / "rows").read_bytes())
+"""
+
+
+def test_prepare_takes_a_folder_instead_of_the_download_and_goes_on_after_a_break(
+    mlgym: Program, make_task: Make, tmp_path: Path
+) -> None:
+    """What was kept in the partial folder is there at the next try, and goes once the data is in place."""
+    toml = DATA.partition("[metadata.mlgym_lite.data.source]")[0]
+    toml += '[metadata.mlgym_lite.data.download]\nrepositories = ["someone/rows"]\nmegabytes = 7\n'
+    folder, data, source = make_task("copies", toml=toml, files={"prepare.py": COPYING}), tmp_path / "data", tmp_path / "a copy"
+    source.mkdir()
+    (source / "broken").touch()
+    (source / "rows").write_text("rows", encoding="utf-8")
+    ended = mlgym("prepare", folder, "--data", data, "--source", source)
+    ended.told_one_error(4, "from the start", "the download broke off", "again to go on from there", "--source FOLDER")
+    (source / "broken").unlink()
+    ended = mlgym("prepare", folder, "--data", data, "--source", source)
+    assert ended.status == 0 and "going on" in ended.err
+    assert (data / "copies" / "agent" / "rows").read_text(encoding="utf-8") == "rows"
+    (data / "copies" / "manifest.json").unlink()
+    assert "from the start" in mlgym("prepare", folder, "--data", data, "--source", source).err
+    run = mlgym("run", folder, "--agent", "baseline", "--data", tmp_path / "none")
+    run.told_one_error(4, "downloads about 7 MB from someone/rows", "--source FOLDER")
+
+
 def test_a_source_nobody_asked_for_is_told(mlgym: Program, make_task: Make, tmp_path: Path) -> None:
     """A file handed over for a task that needs none is a mistake, not ignored."""
     (tmp_path / "x").write_text("x", encoding="utf-8")

@@ -12,7 +12,8 @@ import pytest
 from mlgym_lite.config.data_folder import find_data, full_folder, is_ready, read_manifest, write_manifest
 from mlgym_lite.config.places import Places
 from mlgym_lite.config.task_file import Task, load_task
-from mlgym_lite.errors import DataError
+from mlgym_lite.episode.data_preparation import make_mini_data
+from mlgym_lite.errors import DataError, TaskError
 
 DATA = """\
 schema_version = "1.4"
@@ -118,3 +119,54 @@ def test_the_manifest_holds_every_file_with_its_checksum(prepared: Path) -> None
     }
     assert json.loads((prepared / "manifest.json").read_text(encoding="utf-8"))["source"] is None
     assert not list(prepared.glob("*.part"))
+
+
+MAKING = """\
+import pathlib, sys
+out = pathlib.Path(sys.argv[1])
+for tree in ("agent", "judge"):
+    (out / tree).mkdir()
+    (out / tree / "rows").write_text(tree)
+"""
+MADE = DATA.partition("prepare =")[0].replace('mini = "mini"', 'mini_program = "make_mini.py"')
+
+
+def test_mini_data_can_be_made_by_the_task_once_for_a_host(make_task: Callable[..., Path], places: Places) -> None:
+    """It is kept in the cache, made anew only when its program changes."""
+    task = load_task(make_task("makes_data", toml=MADE, files={"make_mini.py": MAKING}))
+    assert is_ready(task, "mini", places)
+    with pytest.raises(DataError, match="mlgym-lite prepare makes_data"):
+        find_data(task, "mini", places)
+    told: list[str] = []
+    make_mini_data(task, places, told.append)
+    make_mini_data(task, places, told.append)
+    assert told == ["making the mini data of makes_data (once for this host)"]
+    trees = find_data(task, "mini", places)
+    assert trees.agent is not None and (trees.agent / "rows").read_text(encoding="utf-8") == "agent"
+    (task.folder / "make_mini.py").write_text(MAKING + "\n", encoding="utf-8")
+    make_mini_data(load_task(task.folder), places, told.append)
+    assert len(told) == 2
+
+
+def test_a_program_for_mini_data_that_fails_is_told(make_task: Callable[..., Path], places: Places) -> None:
+    """With its words, and nothing half made is left."""
+    task = load_task(make_task("makes_data", toml=MADE, files={"make_mini.py": "raise SystemExit('no rows')"}))
+    with pytest.raises(DataError, match=r"make_mini\.py failed with exit status 1:\nno rows"):
+        make_mini_data(task, places, None)
+    assert [path.suffix for path in (places.cache / "mini").iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ('mini = "mini"\nmini_program = "prepare.py"', "has mini and mini_program"),
+        ('download = { repositories = ["a/b"], megabytes = 1 }', "data.download: goes with `prepare`"),
+        ('prepare_requirements = "prepare.py"', "data.prepare_requirements: goes with `prepare`"),
+    ],
+)
+def test_keys_that_do_not_go_together_are_told(make_task: Callable[..., Path], lines: str, problem: str) -> None:
+    """With the key and what is missing or too much."""
+    toml = MADE.partition("mini_program")[0] + lines + "\n"
+    with pytest.raises(TaskError) as raised:
+        load_task(make_task("odd", toml=toml, files={"mini/agent/x": "", "prepare.py": ""}))
+    assert problem in str(raised.value)

@@ -140,12 +140,31 @@ def test_tools_come_first_on_the_path() -> None:
 
 def test_the_order_of_requirements_does_not_matter(tmp_path: Path) -> None:
     """The same packages in another order, or with blank lines, are the same environment; others are not."""
-    interpreter = find_interpreter()
     keys = []
     for text in ("a\nb\n", "b\n\n a\n", "a\nb\nc\n"):
-        (tmp_path / "r.txt").write_text(text, encoding="utf-8")
-        keys.append(_key(tmp_path / "r.txt", interpreter))
+        (tmp_path / "requirements.txt").write_text(text, encoding="utf-8")
+        keys.append(_key(_request(tmp_path, {}), "cpu"))
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_the_build_of_torch_makes_another_environment(tmp_path: Path) -> None:
+    """Requirements with torch have one environment for the CPU and one for GPUs; others have one for both."""
+    distinct = []
+    for text in ("numpy\n", "torchmetrics\n", "torch==2.13.0\n", "numpy\ntorch\n"):
+        (tmp_path / "requirements.txt").write_text(text, encoding="utf-8")
+        request = _request(tmp_path, {})
+        distinct.append(_key(request, "cpu") != _key(request, "gpu"))
+    assert distinct == [False, False, True, True]
+
+
+def test_an_environment_for_gpus_serves_an_episode_without_one(tmp_path: Path) -> None:
+    """What is there already is used, and nothing is built."""
+    (tmp_path / "requirements.txt").write_text("torch\n", encoding="utf-8")
+    request = _request(tmp_path, {"PATH": "/nowhere"})
+    there = request.cache / "environments" / _key(request, "gpu")
+    there.mkdir(parents=True)
+    (there / "complete").touch()
+    assert built_environment(request).folder == there
 
 
 def test_scripts_of_a_base_start_the_runs_own_interpreter(tmp_path: Path) -> None:

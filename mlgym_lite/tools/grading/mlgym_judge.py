@@ -6,8 +6,9 @@ reads the submission, which is sealed by then, and leaves exactly one of two fil
 other ending means that the grader failed, and the agent is not to blame.
 
 Where the agent's code has to run to be scored, it runs in a second sandbox, the player. A stream socket, opened by
-the engine, joins the two; each message is four bytes of length, most significant first, and then JSON in UTF-8. The
-judge speaks first, and the player answers each message once. Whatever the player sends is the agent's word: every
+the engine, joins the two; each message is four bytes of length, most significant first, and then JSON in UTF-8, where an object
+{"base64": text} stands for bytes. The judge speaks first, and the player answers each message once. A task may ask for
+several players, which cannot speak to each other. Whatever the player sends is the agent's word: every
 way in which it can be late, broken, too long or not a number ends in `Rejected`, never in a failure of the grader.
 
 The file stands alone, on the standard library, so that it can be put beside any grader.
@@ -15,6 +16,8 @@ The file stands alone, on the standard library, so that it can be put beside any
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import json
 import math
@@ -24,7 +27,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn, cast
@@ -60,19 +63,21 @@ class Context:
     """The labels, where the task has data."""
     data: Path
     """The data as the agent saw it, where the task has data."""
-    player_descriptor: int | None
-    """The judge's end of the link to the player, where the task has one."""
+    parity: bool = False
+    """Whether to score as MLGym's paper did."""
+    player_descriptors: list[int] = field(default_factory=list)
+    """The judge's ends of the links to players that are not opened yet."""
 
     def player(self) -> Player:
-        """Open the link to the player and seed it; call this once in a grading.
+        """Open the link to the next player and seed it; call this once for each player the task declares.
 
         Raises:
-            RuntimeError: The engine gave no link.
+            RuntimeError: There is no further player.
             Rejected: The player does not answer.
         """
-        if self.player_descriptor is None:
-            raise RuntimeError("MLGYM_LITE_PLAYER_FD is not set: the task declares no player")
-        player = Player(socket.socket(fileno=self.player_descriptor))
+        if not self.player_descriptors:
+            raise RuntimeError("there is no player left to open: [metadata.mlgym_lite.player] says how many there are")
+        player = Player(socket.socket(fileno=self.player_descriptors.pop(0)))
         if player.ask({"seed": player_seed(self.seed)}) != {}:
             raise Rejected("the player's first answer is not the one expected")
         return player
@@ -100,7 +105,7 @@ class Player:
         self._connection.close()
 
     def ask(self, message: object, timeout_seconds: float = 60.0, *, reply_limit_bytes: int = REPLY_LIMIT_BYTES) -> Any:
-        """Send a message and return the player's answer to it.
+        """Send a message and return the player's answer to it; both may hold bytes at any depth.
 
         The time-out covers the whole exchange. The answer's shape is unknown, but its numbers are finite.
 
@@ -108,7 +113,7 @@ class Player:
             Rejected: The player ended, was late, reported an error, or sent something that is not JSON.
         """
         deadline = self._clock() + timeout_seconds
-        payload = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
+        payload = json.dumps(message, allow_nan=False, separators=(",", ":"), default=_as_base64).encode()
         self._send(len(payload).to_bytes(_HEADER_BYTES, "big") + payload, deadline)
         length = int.from_bytes(self._receive(_HEADER_BYTES, deadline), "big")
         if length > reply_limit_bytes:
@@ -181,7 +186,10 @@ def context_from(environment: Mapping[str, str], root: Path) -> Context:
         raise ValueError(f"MLGYM_LITE_SPLIT is {split!r}, expected 'dev' or 'test'")
     if variant not in ("full", "mini"):
         raise ValueError(f"MLGYM_LITE_VARIANT is {variant!r}, expected 'full' or 'mini'")
-    descriptor = environment.get("MLGYM_LITE_PLAYER_FD")
+    scoring = environment.get("MLGYM_LITE_SCORING", "clean")
+    if scoring not in ("clean", "parity"):
+        raise ValueError(f"MLGYM_LITE_SCORING is {scoring!r}, expected 'clean' or 'parity'")
+    descriptors = environment.get("MLGYM_LITE_PLAYER_FD", "")
     return Context(
         split=cast(Split, split),
         variant=cast(Variant, variant),
@@ -189,7 +197,8 @@ def context_from(environment: Mapping[str, str], root: Path) -> Context:
         submission=root / "submission",
         hidden=root / "hidden",
         data=root / "data",
-        player_descriptor=None if descriptor is None else int(descriptor),
+        parity=scoring == "parity",
+        player_descriptors=[int(descriptor) for descriptor in filter(None, descriptors.split(","))],
     )
 
 
@@ -236,9 +245,30 @@ def _write_aside(path: Path, text: str) -> None:
 def _parsed(payload: bytes) -> Any:
     """Return what the player's JSON says."""
     try:
-        return json.loads(payload.decode("utf-8"), parse_float=_finite, parse_constant=_finite)
+        return json.loads(payload.decode("utf-8"), parse_float=_finite, parse_constant=_finite, object_hook=_from_base64)
     except (ValueError, RecursionError):
         raise Rejected("the player's answer is not JSON with finite numbers") from None
+
+
+def _as_base64(value: object) -> dict[str, str]:
+    """Return what stands for bytes in a message."""
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise TypeError(f"a message cannot hold {type(value).__name__}")
+    return {"base64": base64.b64encode(value).decode("ascii")}
+
+
+def _from_base64(content: dict[str, Any]) -> Any:
+    """Return the bytes that an object of the message stands for, and any other object as it is.
+
+    Raises:
+        ValueError: The text is no base64.
+    """
+    if content.keys() != {"base64"} or not isinstance(content["base64"], str):
+        return content
+    try:
+        return base64.b64decode(content["base64"], validate=True)
+    except binascii.Error as error:
+        raise ValueError("not base64") from error
 
 
 def _finite(text: str) -> float:

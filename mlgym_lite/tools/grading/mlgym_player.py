@@ -10,6 +10,7 @@ The file stands alone, on the standard library, so that it can be put beside any
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import importlib.util
 import json
@@ -39,12 +40,17 @@ def serve(handler: Callable[[Any], object]) -> None:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed the generators that agents use without asking: `random`, and numpy's where it is installed."""
+    """Seed the generators that agents use without asking: `random`, and numpy's and torch's where they are installed.
+
+    Torch takes seconds to import and is seeded once the player program has imported it; import it before `serve`.
+    """
     random.seed(seed)
     if importlib.util.find_spec("numpy") is not None:
         import numpy
 
         numpy.random.seed(seed % _NUMPY_SEEDS)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
 
 
 def _answer_all(link: socket.socket, handler: Callable[[Any], object]) -> None:
@@ -52,12 +58,25 @@ def _answer_all(link: socket.socket, handler: Callable[[Any], object]) -> None:
     answer: Callable[[Any], object] = _take_seed
     while (message := _receive(link)) is not None:
         try:
-            reply = json.dumps(answer(json.loads(message)), allow_nan=False, separators=(",", ":"))
+            question = json.loads(message, object_hook=_from_base64)
+            reply = json.dumps(answer(question), allow_nan=False, separators=(",", ":"), default=_as_base64)
         except BaseException:
             _send(link, json.dumps({"error": traceback.format_exc()[-_TRACEBACK_LIMIT_CHARACTERS:]}))
             sys.exit(1)
         _send(link, reply)
         answer = handler
+
+
+def _as_base64(value: object) -> dict[str, str]:
+    """Return what stands for bytes in a message."""
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise TypeError(f"an answer cannot hold {type(value).__name__}")
+    return {"base64": base64.b64encode(value).decode("ascii")}
+
+
+def _from_base64(content: dict[str, Any]) -> Any:
+    """Return the bytes that an object of the message stands for, and any other object as it is."""
+    return base64.b64decode(content["base64"]) if content.keys() == {"base64"} else content
 
 
 def _take_seed(message: Any) -> dict[str, object]:
