@@ -49,6 +49,16 @@ def is_ready(task: Task, variant: Variant, places: Places) -> bool:
     return (full_folder(task, places) / MANIFEST).is_file()
 
 
+def data_bytes(task: Task, variant: Variant, places: Places) -> int:
+    """How large a variant's data on this host is; 0 where it has none or it is not there yet."""
+    try:
+        trees = find_data(task, variant, places)
+    except DataError:
+        return 0
+    folders = [tree for tree in (trees.agent, trees.judge) if tree is not None]
+    return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
+
+
 def find_data(task: Task, variant: Variant, places: Places) -> DataTrees:
     """The data of a variant; raises DataError with the command that gets it where it is missing or was changed."""
     if task.data is None:

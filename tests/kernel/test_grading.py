@@ -17,7 +17,8 @@ from tiny_task import GRADER, TASK_TOML
 import mlgym_lite
 from mlgym_lite import Attempt, Episode, Outcome
 from mlgym_lite.config.run_settings import RunSettings
-from mlgym_lite.errors import EpisodeStateError, GraderError
+from mlgym_lite.config.task_file import ScoringKind, Variant
+from mlgym_lite.errors import EpisodeStateError, GraderError, TaskError
 
 pytestmark = pytest.mark.kernel
 
@@ -35,9 +36,9 @@ def open_episode(make_task: Callable[..., Path], environment: dict[str, str], tm
     """Opens episodes of a task given by its parts and closes them after the test."""
     with contextlib.ExitStack() as stack:
 
-        def open_one(**parts: Any) -> Episode:
+        def open_one(*, variant: Variant = "full", scoring: ScoringKind = "clean", **parts: Any) -> Episode:
             task = mlgym_lite.load_task(make_task(**parts))
-            settings = RunSettings(output=tmp_path / "run")
+            settings = RunSettings(output=tmp_path / "run", variant=variant, scoring=scoring)
             return stack.enter_context(Episode(task, settings=settings, environment=environment))
 
         yield open_one
@@ -665,3 +666,71 @@ def test_many_sockets_that_linger_do_not_fill_the_engine(open_episode: OpenEpiso
         done.set()
         counter.join()
     assert most < 20
+
+
+TWO_PLAYERS_GRADE = """\
+from mlgym_judge import run
+def grade(context):
+    with context.player() as first, context.player() as second:
+        answers = [player.ask({"bytes": bytes(range(256)), "number": number}) for number, player in enumerate((first, second))]
+    assert [answer["back"] for answer in answers] == [bytes(range(256))] * 2, answers
+    assert answers[0]["place"] != answers[1]["place"], answers
+    assert [answer["met"] for answer in answers] == [[], []], answers
+    assert [answer["data"] for answer in answers] == ["rows", "rows"], answers
+    return {"Score": float(answers[1]["number"])}
+run(grade)
+"""
+ONE_OF_TWO = """\
+import glob, os, mlgym_player
+def answer(message):
+    met = glob.glob("/tmp/here-*") + glob.glob("/dev/shm/here-*")
+    open(f"/tmp/here-{message['number']}", "w").close()
+    data = open(os.environ.get("MLGYM_LITE_ROOT", "") + "/data/rows").read()
+    place = os.readlink("/proc/self/ns/pid")
+    return {"back": message["bytes"], "number": message["number"], "met": met, "place": place, "data": data}
+mlgym_player.serve(answer)
+"""
+
+
+def test_several_players_cannot_meet_and_take_bytes(open_episode: OpenEpisode) -> None:
+    """Each player a task asks for has a sandbox of its own, sees the agent's data if the task says so, and answers in bytes."""
+    toml = PLAYER_TOML.replace('program = "tests/player.py"', 'program = "tests/player.py"\ncount = 2\ndata = true')
+    episode = open_episode(
+        toml=toml + '\n[metadata.mlgym_lite.data]\nmini = "mini"\nprepare = "tests/grade.py"\n',
+        grader='exec "$MLGYM_LITE_PYTHON" -I "$MLGYM_LITE_ROOT/tests/grade.py"\n',
+        files={"tests/grade.py": TWO_PLAYERS_GRADE, "tests/player.py": ONE_OF_TWO, "mini/agent/rows": "rows", "mini/judge/x": ""},
+        variant="mini",
+    )
+    episode.step("echo 1 > answer.txt")
+    outcome = episode.submit()
+    assert outcome.score == 1.0
+
+
+PARITY_GRADE = """\
+from mlgym_judge import run
+def grade(context):
+    published = float(context.parity and context.split == "test")
+    return {"Score": 2.0 - published, "Time": 5.0 + published}
+run(grade)
+"""
+
+
+def test_parity_scores_as_the_paper_did_and_is_recorded(open_episode: OpenEpisode) -> None:
+    """Validations see the test split, metric, direction and baseline are the paper's, and the result says so."""
+    toml = TASK_TOML + '\n[metadata.mlgym_lite.parity]\nmetric = "Time"\ndirection = "minimize"\nbaseline = { Time = 8.0 }\n'
+    grader = 'exec "$MLGYM_LITE_PYTHON" -I "$MLGYM_LITE_ROOT/tests/grade.py"\n'
+    episode = open_episode(toml=toml, grader=grader, files={"tests/grade.py": PARITY_GRADE}, scoring="parity")
+    episode.step("echo 1 > answer.txt")
+    attempt, outcome = graded(episode)
+    assert attempt.metrics == {"Score": 1.0, "Time": 6.0}
+    result = outcome.result
+    assert result["score"]["metric"] == "Time" and result["score"]["direction"] == "minimize"
+    assert result["improvement"] == 2.0 and result["scoring"] == "parity" and result["feedback"] == "test"
+    record = json.loads((episode.run_directory / "run.json").read_text(encoding="utf-8"))
+    assert record["scoring"] == "parity"
+
+
+def test_a_task_that_does_not_say_how_the_paper_scored_refuses_parity(open_episode: OpenEpisode) -> None:
+    """Rather than passing clean scores off as the paper's."""
+    with pytest.raises(TaskError, match="cannot be scored as MLGym's paper did"):
+        open_episode(scoring="parity")
