@@ -9,17 +9,17 @@ from mlgym_lite.config.task_file import Task, expand
 
 
 class BaselineAgent:
-    """Runs /solution/solve.sh with the variables of [solution].env, then submits."""
+    """Runs /solution/solve.sh, or another script there, with the variables of [solution].env, then submits."""
 
     name = "baseline"
     task_folders: tuple[str, ...] = ("solution",)
     watches = False
 
-    def __init__(self, task: Task, environment: Mapping[str, str]) -> None:
+    def __init__(self, task: Task, environment: Mapping[str, str], script: str = "solve.sh") -> None:
         """`environment` fills the ${NAME} of the task's variables."""
         variables = expand(task.file.solution.env, environment, f"{task.name}: [solution].env")
         words = ["env", *(f"{name}={value}" for name, value in variables.items())] if variables else []
-        command = f'{shlex.join(words)} bash "$MLGYM_LITE_ROOT/solution/solve.sh"'
+        command = f'{shlex.join(words)} bash "$MLGYM_LITE_ROOT/solution/{script}"'
         self._actions = iter((command.lstrip(), "submit"))
 
     def next_action(self, observation: str) -> str | None:

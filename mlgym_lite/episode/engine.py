@@ -185,9 +185,7 @@ class Episode:
         known = known_baseline(self.task, variant, self.places)
         if known is not None or self.agent == "baseline":
             return known
-        if self._on_progress:
-            self._on_progress(f"measuring the baseline of {self.task.name} ({variant}), once for this host")
-        return measure_baseline(self.task, self.settings, self.places, self._environment, Episode)
+        return measure_baseline(self.task, self.settings, self.places, self._environment, Episode, self._on_progress)
 
     def _make_run(self, started: float) -> None:
         """Everything that belongs to this run, before its first process."""

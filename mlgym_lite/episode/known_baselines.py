@@ -44,7 +44,12 @@ def _kept_in(task: Task, variant: Variant, places: Places) -> Path:
 
 
 def measure_baseline(
-    task: Task, settings: RunSettings, places: Places, environment: Mapping[str, str], episode: Callable[..., Any]
+    task: Task,
+    settings: RunSettings,
+    places: Places,
+    environment: Mapping[str, str],
+    episode: Callable[..., Any],
+    on_progress: Callable[[str], None] | None,
 ) -> Mapping[str, float] | None:
     """Run the task's solution in an episode of its own and keep what it scores; None where the task has no solution."""
     from mlgym_lite.agents.baseline import BaselineAgent
@@ -52,6 +57,8 @@ def measure_baseline(
 
     if not (task.folder / "solution" / "solve.sh").is_file():
         return None
+    if on_progress:
+        on_progress(f"measuring the baseline of {task.name} ({settings.variant}), once for this host")
     agent = BaselineAgent(task, environment)
     with temporary_folder("baseline") as folder:
         own = replace(settings, output=folder / "run", max_steps=None, time_limit_seconds=None)
