@@ -34,9 +34,7 @@ class Network(nn.Module):
 
 def perceptron(inputs: int, width: int, outputs: int) -> nn.Sequential:
     """Return a perceptron with two hidden layers."""
-    return nn.Sequential(
-        nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, outputs)
-    )
+    return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, outputs))
 
 
 def build(weights: dict[str, np.ndarray], seed: int) -> Callable[[np.ndarray], np.ndarray]:

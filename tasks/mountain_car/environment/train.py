@@ -32,6 +32,8 @@ class Settings:
     epochs: int = 4
     minibatches: int = 8
     width: int = 256
+    layers: int = 4
+    deviation: float = 2.0
     learning_rate: float = 6e-4
     gamma: float = 0.99
     smoothing: float = 0.99
@@ -40,7 +42,15 @@ class Settings:
     threads: int = 4
 
 
-MINI = {"checkpoints": 2, "steps": 500_000, "environments": 64, "width": 32, "threads": 1}
+MINI = {
+    "checkpoints": 2,
+    "steps": 600_000,
+    "environments": 64,
+    "width": 32,
+    "layers": 2,
+    "entropy": 0.01,
+    "threads": 1,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,20 +69,33 @@ class Rollout:
 def train(settings: Settings, seed: int) -> Network:
     """Return a network trained from scratch."""
     torch.manual_seed(seed)
-    network = Network(settings.width).to(DEVICE)
+    network = Network(settings.width, settings.layers, settings.deviation).to(DEVICE)
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, eps=1e-5)
     simulator = Simulator(settings.environments, np.random.default_rng(seed))
     simulator.reset()
+    noise = Noise(settings.environments)
     returns = Returns(settings.environments)
     updates = settings.steps // (settings.environments * settings.rollout)
     began = time.monotonic()
     for update in range(1, updates + 1):
-        rollout = play(network, simulator, settings, returns)
+        rollout = play(network, simulator, noise, settings, returns)
         improve(network, optimiser, rollout, settings)
         if update % max(1, updates // 10) == 0:
             seconds = time.monotonic() - began
             print(f"run {seed}: update {update}/{updates}, mean return {returns.mean():.2f}, {seconds:.0f} s", flush=True)
     return network
+
+
+class Noise:
+    """What makes a force differ from its mean; every draw is independent of all others."""
+
+    def __init__(self, environments: int) -> None:
+        """Draw for this many environments at a time."""
+        self._environments = environments
+
+    def draw(self) -> torch.Tensor:
+        """Return a number for each environment, with mean 0 and standard deviation 1."""
+        return torch.randn(self._environments, device=DEVICE)
 
 
 class Returns:
@@ -95,13 +118,13 @@ class Returns:
 
 
 @torch.no_grad()
-def play(network: Network, simulator: Simulator, settings: Settings, returns: Returns) -> Rollout:
+def play(network: Network, simulator: Simulator, noise: Noise, settings: Settings, returns: Returns) -> Rollout:
     """Play on from where the simulator stands, starting anew whatever ends."""
     seen, done, chances, gains, ends, values = [], [], [], [], [], []
     observations = torch.from_numpy(simulator.observations()).to(DEVICE)
     for _ in range(settings.rollout):
         distribution = Normal(network.means(observations), network.deviation(), validate_args=False)
-        actions = distribution.sample()
+        actions = distribution.mean + distribution.stddev * noise.draw()
         step = simulator.step(actions.cpu().numpy())
         ended = step.terminated | step.truncated
         returns.count(step.rewards, ended)

@@ -13,18 +13,17 @@ This file is the same in the three tasks of this kind; what differs is in simula
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import reprlib
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from mlgym_judge import Context, Player, Rejected, run
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import simulator as rules
 
 METRIC = "Reward Mean"
 ENDINGS = (".safetensors", ".npz")
@@ -33,6 +32,18 @@ LOADING_TIMEOUT_SECONDS = 120.0
 STEP_TIMEOUT_SECONDS = 20.0
 PLAYING_TIMEOUT_SECONDS = {"full": 1_200.0, "mini": 300.0}
 SPLITS = {"dev": 1, "test": 2}
+
+
+def simulator_beside(program: Path) -> ModuleType:
+    """Return the judge's own simulator, from the folder of this program, wherever else a file of that name may be."""
+    specification = importlib.util.spec_from_file_location("judges_simulator", program.with_name("simulator.py"))
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+rules = simulator_beside(Path(__file__).resolve())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +122,7 @@ def load(player: Player, names: list[str], sizes: Sizes) -> None:
         raise Rejected("the player did not confirm that the checkpoints are loaded")
 
 
-def played(player: Player, worlds: list, sizes: Sizes, limit_seconds: float) -> np.ndarray:
+def played(player: Player, worlds: list[Any], sizes: Sizes, limit_seconds: float) -> np.ndarray:
     """Return what each episode earned.
 
     Raises:

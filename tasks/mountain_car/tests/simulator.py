@@ -55,7 +55,7 @@ class Simulator:
     def reset(self, rows: np.ndarray | None = None) -> np.ndarray:
         """Start new episodes in the rows that are true, or in all, and return all observations."""
         rows = np.ones(self.count, bool) if rows is None else rows
-        start = self._generator.uniform(-0.6, -0.4, self.count).astype(np.float32)
+        start = (-0.6 + 0.2 * self._generator.random(self.count)).astype(np.float32)
         self.position = np.where(rows, start, self.position)
         self.velocity = np.where(rows, np.float32(0), self.velocity)
         self.time = np.where(rows, 0, self.time)
