@@ -1,0 +1,1 @@
+"""Making task folders: new ones, and those that come from other systems."""

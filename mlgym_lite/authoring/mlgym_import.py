@@ -1,0 +1,318 @@
+"""Writing a task folder of ours from a task of a MLGym checkout.
+
+The folder holds copies of the user's own checkout and, around them, a grader of ours:
+
+environment/    what MLGym puts into the workspace, at the same paths
+tests/pristine/ the evaluator, the task's own code and the data, as the grader uses them
+tests/          the wrapper that runs that evaluator (mlgym_wrapper/)
+solution/       runs the baseline program
+HOLES.md, holes.json   how a score can be had without the work
+
+The folder is made aside and moved to its place when it is complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mlgym_lite.authoring.mlgym_checkout import MLGymTask, read_task
+from mlgym_lite.authoring.mlgym_evaluator import MLGYM_WORKSPACE, Facts, look_at, named_files
+from mlgym_lite.authoring.mlgym_holes import Hole, Plan, find_holes, holes_page
+from mlgym_lite.authoring.mlgym_known import KNOWN_TASKS, LESS_IS_BETTER, Direction, Known
+from mlgym_lite.authoring.mlgym_packages import packages_for
+from mlgym_lite.errors import OutputError, TaskError
+
+_WRAPPER = Path(__file__).with_name("mlgym_wrapper")
+_MOST_SENT_BYTES = 200 << 20
+_SPARE_SECONDS = 60
+_VALIDATIONS = 1000
+_UNKNOWN = Known(metric="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportChoices:
+    """What a person decides instead of the importer."""
+
+    metric: str | None = None
+    direction: Direction | None = None
+    score_noise: float | None = None
+    pristine: tuple[str, ...] = ()
+    """Code of the workspace that is the task's own."""
+    hide: tuple[str, ...] = ()
+    """Files of the workspace that the agent is not to see."""
+    requirements: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """What came of an import."""
+
+    folder: Path
+    task: MLGymTask
+    metric: str
+    direction: Direction
+    trusted: bool
+    """The evaluator runs out of the submission's reach."""
+    holes: tuple[Hole, ...]
+    notes: tuple[str, ...] = field(default=())
+    """What was decided without being told."""
+
+    def record(self) -> dict[str, Any]:
+        """What `import --json` prints."""
+        return {
+            "folder": str(self.folder), "id": self.task.id, "metric": self.metric, "direction": self.direction,
+            "evaluator_out_of_reach": self.trusted, "notes": list(self.notes), "holes": [hole.record() for hole in self.holes],
+        }  # fmt: skip
+
+
+def import_task(checkout: Path, config: str, output: Path, choices: ImportChoices) -> Imported:
+    """Import one task; raises TaskError with every mistake, and OutputError where the folder cannot be written."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise OutputError(f"{output}: is there already; name a folder that does not exist yet")
+    task = read_task(checkout, config)
+    importer = _Importer(task, choices)
+    importer.check()
+    aside = output.absolute().with_name(f".{output.absolute().name}.part-{os.getpid()}")
+    try:
+        aside.mkdir(parents=True)
+        importer.write(aside, output.absolute().name)
+        if output.is_dir():
+            output.rmdir()
+        os.replace(aside, output)
+    except OSError as error:
+        raise OutputError(f"{error.filename or output}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return importer.imported(output)
+
+
+class _Importer:
+    """Decides how one task is graded, and writes it; lives for one import."""
+
+    def __init__(self, task: MLGymTask, choices: ImportChoices) -> None:
+        self._task = task
+        self._choices = choices
+        self._known = KNOWN_TASKS.get(task.id, _UNKNOWN)
+        self._notes: list[str] = []
+        self._facts = look_at(task.evaluator, task.files)
+        self._plan = self._planned(self._facts)
+        self._metric = self._chosen_metric()
+        self._direction = self._chosen_direction()
+        self._holes = find_holes(task, self._facts, self._plan)
+
+    def _planned(self, facts: Facts) -> Plan:
+        task, choices = self._task, self._choices
+        own = {*self._known.pristine, *task.secret_files, *choices.pristine}
+        imported = sorted(facts.imported)
+        agent_code = tuple(name for name in imported if name not in own and name not in task.data)
+        safe = task.kind == "csv" and not agent_code and not facts.runs_what_it_reads and not facts.unreadable
+        hidden = frozenset(name for name in task.files for wanted in choices.hide if _is_at_or_below(name, wanted))
+        return Plan(
+            trusted=safe, pristine_code=tuple(name for name in imported if name not in agent_code), agent_code=agent_code,
+            hidden=hidden,
+        )  # fmt: skip
+
+    def _chosen_metric(self) -> str:
+        """The name as the evaluator prints it, where its code shows that."""
+        named = self._choices.metric or self._known.metric or next(iter(self._task.baseline), "")
+        if named in self._facts.texts or self._choices.metric:
+            return named
+        alike = sorted(text for text in self._facts.texts if text.lower() == named.lower())
+        if named and alike:
+            self._notes.append(f"metric: {alike[0]!r}, as {self._task.evaluator} has it; the configuration says {named!r}")
+        return alike[0] if alike else named
+
+    def _chosen_direction(self) -> Direction:
+        if self._choices.direction:
+            return self._choices.direction
+        if self._known.metric and self._metric == self._known.metric:
+            return self._known.direction
+        lower = any(word in self._metric.lower() for word in LESS_IS_BETTER)
+        guess: Direction = "minimize" if lower else "maximize"
+        if self._metric:
+            self._notes.append(f"direction: {guess}, guessed from the name {self._metric!r}; --direction says otherwise")
+        return guess
+
+    def check(self) -> None:
+        """Raise TaskError with everything that keeps the task from being imported."""
+        task = self._task
+        problems = [f"{task.files[name]}: is not Python: {reason}" for name, reason in self._facts.unreadable.items()]
+        problems += [
+            f"{option} {name}: no such file in the workspace"
+            for option, names in (("--pristine", self._choices.pristine), ("--hide", self._choices.hide))
+            for name in names
+            if not any(_is_at_or_below(file, name) for file in task.files)
+        ]
+        if not self._metric:
+            problems.append(f"{task.config}: baseline_scores: has no number; name the metric that ranks with --metric")
+        problems += [
+            f"{task.files[task.evaluator]}: calls {place}, which needs a network, and a grader has none: download what it loads "
+            "to a folder of the checkout and let it read that"
+            for place in sorted(self._facts.downloads)
+        ]
+        size = sum(task.files[name].stat().st_size for name in self._pristine())
+        if not self._plan.trusted and size > _MOST_SENT_BYTES:
+            problems.append(
+                f"{task.config}: the evaluator runs code of the submission and would need {size >> 20} MiB of data beside it; at "
+                f"most {_MOST_SENT_BYTES >> 20} MiB can be handed over"
+            )
+        if problems:
+            raise TaskError(f"{task.config}: cannot be imported:", tuple(problems))
+
+    def _pristine(self) -> list[str]:
+        """What the grader takes from the checkout."""
+        task = self._task
+        named = named_files(self._facts, set(task.files)) if task.kind == "csv" else set()
+        named = {name for name in named if not name.endswith(".py") and name != "submission.csv"}
+        return sorted({task.evaluator, *self._plan.pristine_code, *task.data, *named})
+
+    def write(self, folder: Path, name: str) -> None:
+        """Write everything into an empty folder."""
+        task = self._task
+        _copy({at: source for at, source in task.files.items() if at not in self._plan.hidden}, folder / "environment")
+        read_only = {*task.data, *((task.evaluator,) if task.read_only_evaluator else ())} - self._plan.hidden
+        for at in read_only:
+            (folder / "environment" / at).chmod(0o555)
+        _copy({at: task.files[at] for at in self._pristine()}, folder / "tests" / "pristine")
+        for path in sorted(_WRAPPER.iterdir()):
+            if path.is_file():
+                shutil.copyfile(path, folder / "tests" / path.name)
+        _write(folder / "tests" / "evaluation.json", json.dumps(self._evaluation(), indent=1) + "\n")
+        _write(folder / "solution" / "solve.sh", self._solution())
+        packages = self._requirements()
+        if packages:
+            _write(folder / "requirements.txt", packages)
+        _write(folder / "instruction.md", self._instruction())
+        _write(folder / "task.toml", self._toml(name, has_packages=bool(packages)))
+        origin = {"config": task.config.name}
+        _write(folder / "HOLES.md", holes_page(name, task, self._holes, origin))
+        _write(folder / "holes.json", json.dumps([hole.record() for hole in self._holes], indent=1) + "\n")
+
+    def _evaluation(self) -> dict[str, Any]:
+        task = self._task
+        return {
+            "kind": task.kind, "evaluator": task.evaluator, "metric": self._metric, "trusted": self._plan.trusted,
+            "timeout_seconds": task.timeout_seconds,
+            "starter_files": [name for name in task.files if name.endswith(".yaml")],
+        }  # fmt: skip
+
+    def _solution(self) -> str:
+        task = self._task
+        if task.baseline_program is None and task.kind == "python":
+            return "# The baseline is the starter code as it stands.\n"
+        if task.baseline_program is None:
+            self._notes.append("baseline: the configuration names no program, so `check` cannot score one")
+            return "echo 'This task names no baseline program.' >&2\nexit 1\n"
+        lines = ["# Runs the baseline as MLGym does.", 'cd "${MLGYM_LITE_ROOT:-}/workspace"']
+        if task.kind == "lm":
+            lines += [
+                'gpus=$(tr "," "\\n" <<< "${CUDA_VISIBLE_DEVICES:-}" | grep -c .)',
+                f'if [ "$gpus" -gt 1 ]; then exec python -m torch.distributed.run --nproc_per_node="$gpus" --standalone '
+                f"{task.baseline_program}; fi",
+                "export RANK=0 LOCAL_RANK=0 WORLD_SIZE=1 LOCAL_WORLD_SIZE=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=29500",
+            ]
+        return "\n".join([*lines, f"exec python {task.baseline_program}"]) + "\n"
+
+    def _requirements(self) -> str:
+        chosen = self._choices.requirements or self._task.requirements
+        try:
+            return chosen.read_text(encoding="utf-8") if chosen else packages_for(self._task.files)
+        except (OSError, UnicodeDecodeError) as error:
+            raise TaskError(f"{chosen}: cannot be read: {error}") from error
+
+    def _instruction(self) -> str:
+        wanted = {
+            "csv": "Leave your predictions in `submission.csv`.",
+            "model": "Leave your model's checkpoints with a `.yaml` file that describes it.",
+            "lm": "Leave your model where the evaluator looks for it.",
+            "python": "Leave your code where the evaluator imports it.",
+        }[self._task.kind]
+        return (
+            f"# {self._task.name}\n\nYou work in /workspace, which is also seen as {MLGYM_WORKSPACE}. {wanted} "
+            f"`validate` scores what is there on the test split as often as you like and tells {self._metric} "
+            f"(to be {'made large' if self._direction == 'maximize' else 'made small'}); `submit` scores it and ends the work. "
+            f"The grader runs its own copies of {self._task.evaluator} and of the data.\n\n"
+            f"What follows is the task's own text.\n\n{self._task.description.strip()}\n"
+        )
+
+    def _toml(self, name: str, *, has_packages: bool) -> str:
+        task, trusted = self._task, self._plan.trusted
+        open_holes = sum(not hole.closed for hole in self._holes)
+        noise = self._known.score_noise if self._choices.score_noise is None else self._choices.score_noise
+        artifacts: list[Any] = ["submission.csv"]
+        if task.kind != "csv":
+            tops = sorted({PurePosixPath(at).parts[0] for at in (*task.data, *self._own_tops())})
+            artifacts = [{"source": ".", "exclude": tops}]
+        baseline = self._baseline()
+        lines = [
+            f"artifacts = {_toml(artifacts)}", "",
+            "[task]", f"name = {_toml(f'mlgym/{name}')}",
+            f"description = {_toml(f'{task.name}, imported from MLGym; {open_holes} known holes are open, see HOLES.md')}", "",
+            "[metadata.mlgym_lite]", f"metric = {_toml(self._metric)}", f"direction = {_toml(self._direction)}",
+            'feedback = "test"', "home_workspace = true", f"command_timeout_sec = {_toml(float(task.timeout_seconds))}",
+            f"validations = {_VALIDATIONS}", f"score_noise = {_toml(float(noise))}",
+        ]  # fmt: skip
+        if baseline:
+            lines.append(f"baseline = {_toml(baseline)}")
+        if has_packages:
+            lines += ['requirements = "requirements.txt"', *(['grader_requirements = "requirements.txt"'] if trusted else [])]
+        if not trusted:
+            lines += ["", "[metadata.mlgym_lite.player]", 'program = "tests/player.py"']
+        if baseline:
+            lines += ["", "[metadata.mlgym_lite.variants.mini]", f"baseline = {_toml(baseline)}"]
+        lines += ["", "[verifier]", f"timeout_sec = {_toml(float(task.timeout_seconds + _SPARE_SECONDS))}"]
+        return "\n".join(lines) + "\n"
+
+    def _own_tops(self) -> Iterable[str]:
+        """The grader's own files at the top of the workspace, whose copies in a submission would not be used."""
+        return (name for name in (self._task.evaluator, *self._plan.pristine_code) if "/" not in name)
+
+    def _baseline(self) -> Mapping[str, float]:
+        """The stated scores, under the evaluator's names; none where the metric is not among them."""
+        names = {text.lower(): text for text in sorted(self._facts.texts) if text.lower() == self._metric.lower()}
+        names[self._metric.lower()] = self._metric
+        scores = {names.get(name.lower(), name): value for name, value in self._task.baseline.items()}
+        return scores if self._metric in scores else {}
+
+    def imported(self, folder: Path) -> Imported:
+        """What came of it."""
+        return Imported(
+            folder=folder, task=self._task, metric=self._metric, direction=self._direction, trusted=self._plan.trusted,
+            holes=self._holes, notes=tuple(dict.fromkeys(self._notes)),
+        )  # fmt: skip
+
+
+def _is_at_or_below(name: str, wanted: str) -> bool:
+    plain = str(PurePosixPath(wanted))
+    return name == plain or name.startswith(f"{plain}/")
+
+
+def _copy(files: Mapping[str, Path], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, source in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, path)
+        path.chmod(0o755 if os.access(source, os.X_OK) else 0o644)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML has it."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{json.dumps(key, ensure_ascii=False)} = {_toml(entry)}" for key, entry in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(entry) for entry in value) + "]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value)
