@@ -60,7 +60,7 @@ class TaskFile(Table):
     id: Text
     name: str
     description: str
-    dataset_configs: list[Text] = []
+    dataset_configs: list[Text] = Field(default=[])
     task_entrypoint: Literal["CSVSubmissionTasks", "ModelSubmissionTasks", "LMSubmissionTasks", "PythonSubmissionTasks"] = (
         "CSVSubmissionTasks"
     )
@@ -68,13 +68,13 @@ class TaskFile(Table):
     requirements_path: str | None = None
     benchmark_name: str | None = None
     use_generic_conda: bool = True
-    starter_code: list[Text] = []
-    baseline_paths: list[Text] = []
-    baseline_scores: list[dict[str, Any]] = []
+    starter_code: list[Text] = Field(default=[])
+    baseline_paths: list[Text] = Field(default=[])
+    baseline_scores: list[dict[str, Any]] = Field(default=[])
     sample_submission: str | None = None
-    evaluation_paths: list[Text] = []
+    evaluation_paths: list[Text] = Field(default=[])
     evaluation_read_only: bool = False
-    secret_files: list[Text] = []
+    secret_files: list[Text] = Field(default=[])
     memory_path: str | None = None
 
 
@@ -100,6 +100,7 @@ class MLGymTask:
     """Its numbers; empty where the configuration states none."""
     evaluator: str
     read_only_evaluator: bool
+    memory_path: str | None
     secret_files: tuple[str, ...]
     """Files the configuration calls secret, by their names in the workspace; MLGym shows them all the same."""
 
@@ -123,7 +124,13 @@ def _find_config(checkout: Path, config: str) -> Path:
     configs = checkout / "configs"
     if not (configs / "tasks").is_dir():
         raise TaskError(f"{checkout}: is no checkout of MLGym: it has no configs/tasks")
-    for path in (Path(config), checkout / config, configs / config, configs / "tasks" / config, configs / "tasks" / f"{config}.yaml"):
+    for path in (
+        Path(config),
+        checkout / config,
+        configs / config,
+        configs / "tasks" / config,
+        configs / "tasks" / f"{config}.yaml",
+    ):
         if path.is_file():
             return path
     known = ", ".join(sorted(path.stem for path in (configs / "tasks").glob("*.yaml"))) or "none"
@@ -180,7 +187,7 @@ class _Reader:
             kind=KINDS[content.task_entrypoint], timeout_seconds=content.training_timeout or _USUAL_TIMEOUT_SECONDS,
             requirements=requirements, files=dict(sorted(self._files.items())), data=data,
             baseline_program=self._named(content.baseline_paths, "baseline_paths"), baseline=self._baseline(),
-            evaluator=evaluator, read_only_evaluator=content.evaluation_read_only,
+            evaluator=evaluator, read_only_evaluator=content.evaluation_read_only, memory_path=content.memory_path,
             secret_files=tuple(self._secret(name) for name in content.secret_files),
         )  # fmt: skip
 
@@ -219,6 +226,9 @@ class _Reader:
             is_there = not place or any(name.startswith(f"{place}/") for name in self._files)
             top = PurePosixPath(place or ".") / source.name if is_there else PurePosixPath(place)
             found = {str(top / name): inner for name, inner in _files_below(source)}
+            self._problems += [
+                f"{file}: {key}: {inner}: a link that leads nowhere" for inner in found.values() if not inner.exists()
+            ]
             if not found:
                 self._problems.append(f"{file}: {key}: {entry!r} is an empty folder")
             self._files.update(found)
@@ -257,7 +267,7 @@ class _Reader:
 
 def _files_below(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+        if (path.is_file() or (path.is_symlink() and not path.exists())) and "__pycache__" not in path.parts:
             yield path.relative_to(folder).as_posix(), path
 
 

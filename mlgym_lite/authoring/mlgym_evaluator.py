@@ -18,7 +18,8 @@ _RUNS_WHAT_IT_READS = {
     "pd.read_pickle", "pandas.read_pickle", "eval", "exec", "os.system", "os.popen", "importlib.import_module", "__import__",
     "runpy.run_path",
 }  # fmt: skip
-_DOWNLOADS = {"load_dataset", "hf_hub_download", "snapshot_download", "urlopen", "urlretrieve", "from_pretrained"}
+_DOWNLOADS = {"load_dataset", "hf_hub_download", "snapshot_download", "urlopen", "urlretrieve"}
+_MAY_DOWNLOAD = {"from_pretrained", "pipeline"}
 _CLOCKS = {"time.time", "time.perf_counter", "time.monotonic", "timeit.default_timer"}
 _DRAWS = ("random.", "np.random.", "numpy.random.")
 _SEEDS = {"seed", "manual_seed", "PRNGKey", "default_rng", "RandomState", "set_seed"}
@@ -36,6 +37,8 @@ class Facts:
     runs_what_it_reads: set[str] = field(default_factory=set)
     """Calls that run code found in data, with their line: `torch.load (evaluate.py:3)`."""
     downloads: set[str] = field(default_factory=set)
+    may_download: set[str] = field(default_factory=set)
+    """Calls that take a place on this host or a name on a hub."""
     clocks: set[str] = field(default_factory=set)
     fixed_seeds: set[str] = field(default_factory=set)
     seeds: set[str] = field(default_factory=set)
@@ -134,6 +137,8 @@ class _Look(ast.NodeVisitor):
             self._facts.runs_what_it_reads.add(place)
         if last in _DOWNLOADS and not _names_a_place(node):
             self._facts.downloads.add(place)
+        if last in _MAY_DOWNLOAD and not _names_a_place(node):
+            self._facts.may_download.add(place)
         if called in _CLOCKS:
             self._facts.clocks.add(place)
         if last in _SEEDS:
@@ -153,9 +158,7 @@ class _Look(ast.NodeVisitor):
 
 
 def _has(node: ast.Call, name: str, *, value: bool) -> bool:
-    return any(
-        word.arg == name and isinstance(word.value, ast.Constant) and word.value.value is value for word in node.keywords
-    )
+    return any(word.arg == name and isinstance(word.value, ast.Constant) and word.value.value is value for word in node.keywords)
 
 
 def _is_weights_only(node: ast.Call) -> bool:
@@ -164,5 +167,7 @@ def _is_weights_only(node: ast.Call) -> bool:
 
 def _names_a_place(node: ast.Call) -> bool:
     """Whether what is loaded is a path of the workspace, as local models and data are."""
+    if any(word.arg in ("data_files", "data_dir") for word in node.keywords):
+        return True
     first = node.args[0] if node.args else None
     return isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value.startswith(("/", "./", "data/"))

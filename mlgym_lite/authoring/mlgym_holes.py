@@ -78,8 +78,8 @@ def _forged_scores(task: MLGymTask, facts: Facts, plan: Plan) -> Iterator[Hole]:
     if facts.runs_what_it_reads and not plan.trusted:
         yield Hole(
             name="evaluator-runs-what-it-reads", files=(task.evaluator,), closed=False,
-            text=f"the evaluator calls {_listed(facts.runs_what_it_reads)}: what these load can be a program of the submission's, "
-            "and then prints its own score",
+            text=f"the evaluator calls {_listed(facts.runs_what_it_reads)}: what these load can be a program of the "
+            "submission's, and then prints its own score",
         )  # fmt: skip
     elif not plan.trusted and not plan.agent_code:
         yield Hole(
@@ -106,13 +106,16 @@ def _labels(task: MLGymTask, facts: Facts, plan: Plan) -> Iterator[Hole]:
         lies = "is kept from the agent" if closed else "lies in the workspace"
         reach = "" if plan.trusted or not closed else ", but not from the submission's code while it is scored"
         yield Hole(
-            name="labels-in-the-workspace", files=(name,), closed=closed and plan.trusted, text=f"{name} {found[name]} and {lies}{reach}"
+            name="labels-in-the-workspace",
+            files=(name,),
+            closed=closed and plan.trusted,
+            text=f"{name} {found[name]} and {lies}{reach}",
         )
 
 
 def label_files(task: MLGymTask, facts: Facts) -> dict[str, str]:
     """Data that holds what is asked for, each with how it is known."""
-    found = {name: f"is read by {task.evaluator}" for name in named_files(facts, task.data)}
+    found = dict.fromkeys(named_files(facts, task.data), f"is read by {task.evaluator}")
     headers = {name: _header(task.files[name]) for name in task.files if name.endswith((".csv", ".tsv"))}
     for name, (columns, rows) in headers.items():
         for other, (fewer, same) in headers.items():
@@ -149,7 +152,7 @@ def _own_code(task: MLGymTask, facts: Facts, plan: Plan) -> Iterator[Hole]:
     if len(plan.agent_code) > 1:
         yield Hole(
             name="task-code-not-told-apart", files=plan.agent_code, closed=False,
-            text=f"{_listed(plan.agent_code)} are all taken from the submission; name those that are the task's own with --pristine",
+            text=f"{_listed(plan.agent_code)} are all taken from the submission; name what is the task's own with --pristine",
         )  # fmt: skip
     shown = tuple(name for name in task.secret_files if name in task.files and name not in plan.hidden)
     if shown:

@@ -110,8 +110,9 @@ class _Importer:
         task, choices = self._task, self._choices
         own = {*self._known.pristine, *task.secret_files, *choices.pristine}
         imported = sorted(facts.imported)
-        agent_code = tuple(name for name in imported if name not in own and name not in task.data)
-        safe = task.kind == "csv" and not agent_code and not facts.runs_what_it_reads and not facts.unreadable
+        is_file_only = task.kind == "csv"  # its submission is one file, so that no code is the agent's
+        agent_code = tuple(name for name in imported if not is_file_only and name not in own and name not in task.data)
+        safe = is_file_only and not facts.runs_what_it_reads and not facts.unreadable
         hidden = frozenset(name for name in task.files for wanted in choices.hide if _is_at_or_below(name, wanted))
         return Plan(
             trusted=safe, pristine_code=tuple(name for name in imported if name not in agent_code), agent_code=agent_code,
@@ -164,6 +165,20 @@ class _Importer:
             )
         if problems:
             raise TaskError(f"{task.config}: cannot be imported:", tuple(problems))
+        self._note_what_may_fail()
+
+    def _note_what_may_fail(self) -> None:
+        task, facts = self._task, self._facts
+        program = task.baseline_program
+        there = sorted(facts.may_download)
+        if program is not None and program != task.evaluator:
+            baseline = look_at(program, task.files)
+            there += sorted({*baseline.downloads, *baseline.may_download})
+        self._notes += [
+            f"network: {place} may want one; the grader and, unless it is granted, the agent have none" for place in there
+        ]
+        if task.memory_path is not None:
+            self._notes.append(f"memory_path: {task.memory_path!r} is not imported")
 
     def _pristine(self) -> list[str]:
         """What the grader takes from the checkout."""
@@ -265,7 +280,8 @@ class _Importer:
         if not trusted:
             lines += ["", "[metadata.mlgym_lite.player]", 'program = "tests/player.py"']
         if baseline:
-            lines += ["", "[metadata.mlgym_lite.variants.mini]", f"baseline = {_toml(baseline)}"]
+            for table in ("variants.mini", "parity"):
+                lines += ["", f"[metadata.mlgym_lite.{table}]", f"baseline = {_toml(baseline)}"]
         lines += ["", "[verifier]", f"timeout_sec = {_toml(float(task.timeout_seconds + _SPARE_SECONDS))}"]
         return "\n".join(lines) + "\n"
 

@@ -42,7 +42,7 @@ def command(recording: Path, task: str | None, as_json: bool, quiet: bool, **opt
         for line in list(lines)[:_SHOWN_LINES]:
             click.echo(f"  {harmless(line)}", err=True)
     for pair in comparison.scores:
-        mark = "equal" if pair.expected == pair.got else "differs"
+        mark = "agrees" if pair.agrees else "differs"
         click.echo(f"score at step {pair.step}: recorded {pair.expected}, replayed {pair.got}: {mark}", err=True)
     summary = f"{comparison.steps} steps, {comparison.compared} compared, {comparison.equal} equal"
     if not comparison.agrees:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,11 @@ class Recording:
     path: Path
     steps: tuple[RecordedStep, ...]
     loose_scores: tuple[dict[str, float], ...] = ()
-    """Scores in order that the format does not tie to steps (.traj)."""
+    """Scores in order that could not be tied to steps."""
+    is_of_mlgym: bool = False
+    """A .traj file: its paths are those of MLGym's container."""
+    autosubmitted: bool = False
+    """MLGym scored what was there when a limit ended the episode."""
 
 
 def read_recording(path: Path) -> Recording:
@@ -76,10 +81,15 @@ def _line_step(path: Path, number: int, value: Any) -> RecordedStep:
     raise ActionsError(f'{path}: line {number}: expected a text or an object with a text "action", not {shown}')
 
 
+_ENDINGS = frozenset(f"exit_{reason}" for reason in ("context", "cost", "error", "format", "api", "forfeit")) | {"skip"}
+"""What MLGym records in place of an action where it ended the episode itself."""
+_SCORED = re.compile(r"^Evaluation Score: \{", re.MULTILINE)
+
+
 def _read_traj(path: Path, text: str) -> Recording:
     try:
         content = json.loads(text)
-        entries = [entry for entry in content["trajectory"] if entry["action"]]
+        entries = [entry for entry in content["trajectory"] if entry["action"] and entry["action"] not in _ENDINGS]
         steps = tuple(RecordedStep(action=entry["action"], observation=_text(entry.get("observation"))) for entry in entries)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ActionsError(
@@ -89,7 +99,22 @@ def _read_traj(path: Path, text: str) -> Recording:
         raise ActionsError(f"{path}: expected a list `trajectory` whose entries have a text `action`")
     info = content.get("info")
     scores = info.get("score") if isinstance(info, dict) else None
-    return Recording(path=path, steps=steps, loose_scores=_scores(scores if isinstance(scores, list) else []))
+    status = str(info.get("exit_status")) if isinstance(info, dict) else ""
+    return _with_scores(
+        Recording(path=path, steps=steps, is_of_mlgym=True, autosubmitted=status.startswith("autosubmission")),
+        _scores(scores if isinstance(scores, list) else []),
+    )
+
+
+def _with_scores(recording: Recording, scores: tuple[dict[str, float], ...]) -> Recording:
+    """Tie the scores to the steps that show one, and one more to the last step; where they do not fit they stay loose."""
+    left = list(scores)
+    scored = [step for step in recording.steps if step.observation and _SCORED.search(step.observation)]
+    if len(left) - len(scored) not in (0, 1):
+        return replace(recording, loose_scores=scores)
+    steps = [replace(step, scores=(left.pop(0),)) if step in scored else step for step in recording.steps]
+    steps[-1] = replace(steps[-1], scores=(*steps[-1].scores, *left))
+    return replace(recording, steps=tuple(steps))
 
 
 def _text(value: Any) -> str | None:

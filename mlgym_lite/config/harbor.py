@@ -41,7 +41,6 @@ _NO_NETWORK = 'a grader has no network; leave the key out or write network_mode 
 _OLD_SWITCH = 'write network_mode = "public"'
 _NoService = Annotated[Any, BeforeValidator(Refusal("a sandbox holds one shell and no services"))]
 _NoSteps = Annotated[Any, BeforeValidator(Refusal("tasks of several steps cannot be run"))]
-_WholeFiles = Annotated[Any, BeforeValidator(Refusal("name the files themselves"))]
 _OwnSandbox = Annotated[Any, BeforeValidator(Refusal("grading has a sandbox of its own, made by this project"))]
 _Docker = Annotated[Any, BeforeValidator(Refusal("there is no Docker here; state requirements under [metadata.mlgym_lite]"))]
 _Megabytes = Annotated[Any, BeforeValidator(Refusal("write memory_mb or storage_mb, a whole number of MiB"))]
@@ -150,7 +149,8 @@ class Artifact(Table):
 
     source: Annotated[str, Field(min_length=1)]
     destination: str | None = None
-    exclude: _WholeFiles = None
+    exclude: list[Annotated[str, Field(min_length=1)]] = []
+    """With the source ".", the whole workspace: names in it that are left out."""
     service: _NoService = None
 
 
@@ -232,6 +232,8 @@ class OurTable(Table):
     requirements: str | None = None
     grader_requirements: str | None = None
     feedback: Literal["development", "test"] = "development"
+    home_workspace: bool = False
+    """Whether the agent sees /workspace as ~/workspace too, where MLGym had it."""
     player: PlayerTable | None = None
     variants: VariantTables = VariantTables()
     parity: ParityTable | None = None

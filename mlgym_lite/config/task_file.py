@@ -40,7 +40,7 @@ class Task:
     digest: str
     """sha256 over every file of the folder, so that results tell which text of the task they belong to."""
     artifacts: tuple[str, ...]
-    """What is handed to the grader, as paths relative to /workspace."""
+    """What is handed to the grader, as paths relative to /workspace; "." is all of it."""
     scoring: ScoringKind = "clean"
     """`parity` where it scores as MLGym's paper did."""
 
@@ -58,6 +58,11 @@ class Task:
     def instruction(self) -> str:
         """What the agent is told."""
         return (self.folder / "instruction.md").read_text(encoding="utf-8")
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Names right in the workspace that are not handed to the grader where all else is."""
+        return frozenset(name for artifact in self.file.artifacts for name in artifact.exclude)
 
     @property
     def data(self) -> DataTable | None:
@@ -249,14 +254,30 @@ def _artifact_problems(artifacts: list[Any], where: str) -> list[str]:
             continue
         path = PurePosixPath(os.path.normpath(PurePosixPath(WORKSPACE, source)))
         place = f"{where}: artifacts[{number}]"
-        if "\0" in source or ".." in PurePosixPath(source).parts or PurePosixPath(WORKSPACE) not in path.parents:
+        is_whole = path == PurePosixPath(WORKSPACE)
+        if (
+            "\0" in source
+            or ".." in PurePosixPath(source).parts
+            or (not is_whole and PurePosixPath(WORKSPACE) not in path.parents)
+        ):
             problems.append(f"{place}: {source!r} leaves {WORKSPACE}; expected a file or folder inside it")
         elif any(path == other or path in other.parents or other in path.parents for other in seen):
             problems.append(f"{place}: {source!r} is named twice, or lies in a folder that is named too")
+        elif isinstance(artifact, Mapping) and (problem := _exclusion_problem(artifact.get("exclude"), is_whole=is_whole)):
+            problems.append(f"{place}.exclude: {problem}")
         elif isinstance(artifact, Mapping) and artifact.get("destination") not in (None, source):
             problems.append(f"{place}.destination: not supported: an artifact keeps its path")
         seen.append(path)
     return problems
+
+
+def _exclusion_problem(names: Any, *, is_whole: bool) -> str:
+    if not names:
+        return ""
+    if not is_whole:
+        return 'goes with the source "." only; otherwise name the files themselves'
+    wrong = [name for name in names if not isinstance(name, str) or len(PurePosixPath(name).parts) != 1 or name == ".."]
+    return f"expected names right in the workspace, not {wrong[0]!r}" if isinstance(names, list) and wrong else ""
 
 
 def _relative(source: str) -> str:

@@ -58,8 +58,11 @@ class AgentShell:
 
     def _set_up(self, root: str) -> str:
         """What a new shell runs first, in a sandbox whose places lie below `root`."""
-        start, place = self._parts.start, shlex.quote(self.working_directory)
+        parts = self._parts
+        start, place = parts.start, shlex.quote(self.working_directory)
         text = moved(start.variables, start.root, root) if start else ""
+        if parts.sandboxes.task.file.metadata.mlgym_lite.home_workspace:
+            text += f"\nln -sfn -- {shlex.quote(root)}{WORKSPACE} ~/workspace\n"
         if root or self.working_directory != WORKSPACE:
             top = shlex.quote(root)
             text += f"\ncd -- {top}{place} 2>/dev/null || cd -- {place} 2>/dev/null || cd {top}{WORKSPACE}\n"

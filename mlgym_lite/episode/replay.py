@@ -6,7 +6,9 @@ repeated with the seeds it recorded, so that equal work must score equally.
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,12 +18,14 @@ from typing import Any
 from mlgym_lite.agents.scripted import ScriptedAgent
 from mlgym_lite.config.actions_file import Recording, read_recording
 from mlgym_lite.config.run_settings import RunSettings
-from mlgym_lite.config.task_file import Task, load_task
+from mlgym_lite.config.task_file import WORKSPACE, Task, load_task
 from mlgym_lite.episode.engine import Episode
 from mlgym_lite.episode.located import without_roots
 from mlgym_lite.episode.outcome import Attempt, Step
 from mlgym_lite.episode.runner import Listeners, mounts_for
 from mlgym_lite.errors import ActionsError
+
+_MLGYM_WORKSPACE = "/home/agent/workspace"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,8 @@ class ScorePair:
     step: int
     expected: Mapping[str, float] | None
     got: Mapping[str, float] | None
+    agrees: bool
+    """Whether they are the same; of a recording of MLGym, whose gradings have no seeds, within the task's noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +63,7 @@ class Comparison:
     @property
     def agrees(self) -> bool:
         """Whether every observation and every score is as recorded."""
-        return not self.differences and all(pair.expected == pair.got for pair in self.scores)
+        return not self.differences and all(pair.agrees for pair in self.scores)
 
     def record(self) -> dict[str, Any]:
         """The comparison as `replay --json` prints it."""
@@ -71,6 +77,7 @@ class Comparison:
                     "step": pair.step,
                     "expected": pair.expected and dict(pair.expected),
                     "got": pair.got and dict(pair.got),
+                    "agrees": pair.agrees,
                 }
                 for pair in self.scores
             ],
@@ -106,7 +113,7 @@ def plan_replay(path: Path, task: str | None, settings: RunSettings) -> ReplayPl
         scores = (*(score for step in recording.steps for score in step.scores), *recording.loose_scores)
         return ReplayPlan(
             recording=recording, task=load_task(task), settings=settings, agent="scripted", scores=scores, seeds=(),
-            validations={}, knows_scores=bool(scores) or path.suffix == ".traj", submits_at_the_end=False,
+            validations={}, knows_scores=bool(scores) or recording.is_of_mlgym, submits_at_the_end=recording.autosubmitted,
         )  # fmt: skip
     try:
         return _plan_run(recording, _json(run), task, settings)
@@ -165,21 +172,33 @@ def replay(plan: ReplayPlan, *, listeners: Listeners | None = None) -> Compariso
         for recorded in plan.recording.steps:
             if episode.outcome is not None:
                 break
-            step = episode.step(recorded.action)
+            step = episode.step(_placed(recorded.action, plan, episode.root))
             steps += 1
             if told.on_step:
                 told.on_step(episode, step)
             if recorded.observation is not None:
                 compared += 1
-                if without_roots(step.observation).rstrip() != without_roots(recorded.observation).rstrip():
+                if _comparable(step.observation) != _comparable(recorded.observation):
                     differences.append(_difference(step, recorded.observation))
             _validate_as_recorded(episode, plan, step.number)
         if episode.outcome is None and plan.submits_at_the_end:
             episode.submit()
-        scores = _pairs(plan.scores, episode.attempts, further=plan.knows_scores)
+        scores = _score_pairs(plan, episode.attempts)
     return Comparison(
         steps=steps, compared=compared, equal=compared - len(differences), differences=tuple(differences), scores=scores
     )
+
+
+def _placed(action: str, plan: ReplayPlan, root: str) -> str:
+    """An action of MLGym with its workspace where this sandbox has it."""
+    has_home = plan.task.file.metadata.mlgym_lite.home_workspace and not root
+    if not plan.recording.is_of_mlgym or has_home:
+        return action
+    return action.replace(_MLGYM_WORKSPACE, root + WORKSPACE)
+
+
+def _comparable(observation: str) -> str:
+    return without_roots(observation).replace(_MLGYM_WORKSPACE, WORKSPACE).rstrip()
 
 
 def _validate_as_recorded(episode: Episode, plan: ReplayPlan, step: int) -> None:
@@ -194,17 +213,32 @@ def _difference(step: Step, expected: str) -> StepDifference:
     return StepDifference(step=step.number, expected=expected, got=step.observation)
 
 
+def _score_pairs(plan: ReplayPlan, attempts: tuple[Attempt, ...]) -> tuple[ScorePair, ...]:
+    recording = plan.recording
+    if not recording.is_of_mlgym or recording.loose_scores:
+        return _pairs(plan.scores, attempts, further=plan.knows_scores)
+    metric, noise = plan.task.metric, plan.task.score_noise(plan.settings.variant)
+    pairs: list[ScorePair] = []
+    for number, step in enumerate(recording.steps, start=1):
+        scored = [attempt.metrics for attempt in attempts if attempt.step == number and attempt.metrics is not None]
+        for expected, got in itertools.zip_longest(step.scores, scored):
+            pairs.append(ScorePair(step=number, expected=expected, got=got, agrees=_is_close(expected, got, metric, noise)))
+    return tuple(pairs)
+
+
+def _is_close(expected: Mapping[str, float] | None, got: Mapping[str, float] | None, metric: str, noise: float) -> bool:
+    if expected is None or got is None or metric not in expected:
+        return expected == got
+    return math.isclose(expected[metric], got[metric], rel_tol=1e-9, abs_tol=noise)
+
+
 def _pairs(expected: tuple[Mapping[str, float], ...], attempts: tuple[Attempt, ...], *, further: bool) -> tuple[ScorePair, ...]:
     """Pair recorded and new scores in their order; new ones `further` than the recorded count as differences."""
     scored = [attempt for attempt in attempts if attempt.metrics is not None]
     pairs = []
     for number in range(max(len(expected), len(scored) if further else 0)):
         got = scored[number] if number < len(scored) else None
-        pairs.append(
-            ScorePair(
-                step=got.step if got else 0,
-                expected=expected[number] if number < len(expected) else None,
-                got=got.metrics if got else None,
-            )
-        )
+        metrics = got.metrics if got else None
+        known = expected[number] if number < len(expected) else None
+        pairs.append(ScorePair(step=got.step if got else 0, expected=known, got=metrics, agrees=known == metrics))
     return tuple(pairs)

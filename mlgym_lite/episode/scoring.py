@@ -69,7 +69,7 @@ class Scoring:
         megabytes = self._task.file.environment.storage_mb
         limits = ArtifactLimits(total_bytes=megabytes << 20) if megabytes else ArtifactLimits()
         try:
-            collect_artifacts(self._run_directory / "workspace", self._task.artifacts, target, limits)
+            collect_artifacts(self._run_directory / "workspace", self._task.artifacts, target, limits, self._task.left_out)
         except ArtifactRefused as error:
             return Verdict(metrics=None, message=str(error), seed=0, seconds=0.0)
         return self._grader.grade(target, split=split, kind=kind, seed=self._seeds.pop(0) if self._seeds else None)

@@ -12,7 +12,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -45,10 +45,15 @@ class _Room:
     folders_left: int
 
 
-def collect_artifacts(workspace: Path, names: Iterable[str], target: Path, limits: ArtifactLimits) -> None:
-    """Copy the declared artifacts to the same paths below `target`, readable by all; raises ArtifactRefused."""
+def collect_artifacts(
+    workspace: Path, names: Iterable[str], target: Path, limits: ArtifactLimits, left_out: Container[str] = ()
+) -> None:
+    """Copy the declared artifacts to the same paths below `target`, readable by all; raises ArtifactRefused.
+
+    The name "." stands for everything in the workspace but what is `left_out`.
+    """
     room = _Room(limits.total_bytes, limits.files, limits.folders)
-    for name in _outermost(names):
+    for name in _everything(workspace, left_out) if "." in (names := tuple(names)) else _outermost(names):
         parts = PurePosixPath(name).parts
         with _opened_folder(workspace, parts[:-1], name) as folder:
             place = target.joinpath(*parts[:-1])
@@ -56,6 +61,11 @@ def collect_artifacts(workspace: Path, names: Iterable[str], target: Path, limit
             _collect(folder, parts[-1], place / parts[-1], name, room, limits.depth)
     for folder_path, _, _ in os.walk(target):
         os.chmod(folder_path, 0o755)
+
+
+def _everything(workspace: Path, left_out: Container[str]) -> list[str]:
+    with _opened_folder(workspace, (), ".") as folder:
+        return sorted(name for name in os.listdir(folder) if name not in left_out)  # noqa: PTH208 - a descriptor
 
 
 def _outermost(names: Iterable[str]) -> list[str]:

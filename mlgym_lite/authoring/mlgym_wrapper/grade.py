@@ -7,7 +7,6 @@ the task's own files over the link; whatever it prints there is the submission's
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import os
@@ -20,7 +19,7 @@ TESTS = Path(__file__).resolve().parent
 sys.path.insert(0, str(TESTS))
 
 from mlgym_judge import Context, Rejected, run  # type: ignore[import-not-found]  # noqa: E402
-from player import Ended, Workspace  # noqa: E402
+from player import Ended, Workspace  # type: ignore[import-not-found]  # noqa: E402
 
 PRISTINE = TESTS / "pristine"
 PIECE_BYTES = 8 << 20
@@ -51,10 +50,15 @@ def in_player(context: Context, settings: dict[str, Any]) -> Ended:
     with context.player() as player:
         for name, path in pristine_files():
             for piece in pieces(path):
-                player.ask({"put": name, "data": base64.b64encode(piece).decode("ascii")})
+                player.ask({"put": name, "data": piece})
         answer = player.ask({"evaluate": settings}, timeout_seconds=settings["timeout_seconds"] + SPARE_SECONDS)
     try:
-        return Ended(status=int(answer["status"]), output=str(answer["output"]), errors=str(answer["errors"]), problem=str(answer["problem"]))
+        return Ended(
+            status=int(answer["status"]),
+            output=str(answer["output"]),
+            errors=str(answer["errors"]),
+            problem=str(answer["problem"]),
+        )
     except (KeyError, TypeError, ValueError):
         raise Rejected("the submission's code broke the evaluation off") from None
 

@@ -7,7 +7,6 @@ no code of the agent's.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
 import subprocess
@@ -74,7 +73,8 @@ class Workspace:
 
     def evaluate(self, settings: dict[str, Any]) -> Ended:
         """Run the evaluator as MLGym does for this kind of task."""
-        words, variables = [settings["evaluator"]], {}
+        words: list[str] = [settings["evaluator"]]
+        variables: dict[str, str] = {}
         if settings["kind"] == "csv":
             if not (self.folder / "submission.csv").is_file():
                 return Ended(0, "", "", "there is no submission.csv")
@@ -131,7 +131,7 @@ def main() -> None:
 
     def answer(message: dict[str, Any]) -> dict[str, Any]:
         if "put" in message:
-            workspace.put(message["put"], base64.b64decode(message["data"]))
+            workspace.put(message["put"], message["data"])
             return {}
         workspace.lay(submission)
         return asdict(workspace.evaluate(message["evaluate"]))
