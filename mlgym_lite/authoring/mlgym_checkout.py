@@ -178,6 +178,7 @@ class _Reader:
             self._wrong("sample_submission", f"{content.sample_submission!r} does not exist in {self._checkout}")
         requirements = self._requirements()
         evaluator = self._named(content.evaluation_paths, "evaluation_paths")
+        baseline_program = self._named(content.baseline_paths, "baseline_paths")
         if not content.evaluation_paths:
             self._wrong("evaluation_paths", "is empty; expected the program that scores, as it is named in the workspace")
         if evaluator is None:
@@ -186,7 +187,7 @@ class _Reader:
             id=content.id, name=content.name, description=_formatted(content.description, docs), config=self._path,
             kind=KINDS[content.task_entrypoint], timeout_seconds=content.training_timeout or _USUAL_TIMEOUT_SECONDS,
             requirements=requirements, files=dict(sorted(self._files.items())), data=data,
-            baseline_program=self._named(content.baseline_paths, "baseline_paths"), baseline=self._baseline(),
+            baseline_program=baseline_program, baseline=self._baseline(),
             evaluator=evaluator, read_only_evaluator=content.evaluation_read_only, memory_path=content.memory_path,
             secret_files=tuple(self._secret(name) for name in content.secret_files),
         )  # fmt: skip

@@ -43,7 +43,7 @@ def test_a_run_directory_replays_as_it_was(mlgym: Program, recorded: Path) -> No
     score = {"Score": 2.0}
     assert json.loads(ended.out) == {
         "steps": 4, "compared": 4, "equal": 4, "differences": [],
-        "scores": [{"step": 2, "expected": score, "got": score}, {"step": 4, "expected": score, "got": score}],
+        "scores": [{"step": step, "expected": score, "got": score, "agrees": True} for step in (2, 4)],
     }  # fmt: skip
     assert "the replay agrees with its recording (4 steps, 4 compared, 4 equal)" in ended.err
 
@@ -78,7 +78,7 @@ def test_a_changed_score_differs(mlgym: Program, recorded: Path) -> None:
     (recorded / "result.json").write_text(json.dumps(result), encoding="utf-8")
     ended = mlgym("replay", recorded, "--json", "-q")
     assert ended.status == 15
-    assert json.loads(ended.out)["scores"][-1] == {"step": 4, "expected": {"Score": 9.0}, "got": {"Score": 2.0}}
+    assert json.loads(ended.out)["scores"][-1] == {"step": 4, "expected": {"Score": 9.0}, "got": {"Score": 2.0}, "agrees": False}
 
 
 @pytest.mark.kernel
