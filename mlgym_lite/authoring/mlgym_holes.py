@@ -7,7 +7,7 @@ evaluator and the task's own code are taken from the checkout, but what MLGym la
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,8 +78,8 @@ def _forged_scores(task: MLGymTask, facts: Facts, plan: Plan) -> Iterator[Hole]:
     if facts.runs_what_it_reads and not plan.trusted:
         yield Hole(
             name="evaluator-runs-what-it-reads", files=(task.evaluator,), closed=False,
-            text=f"the evaluator calls {_listed(facts.runs_what_it_reads)}: what these load can be a program of the "
-            "submission's, and then prints its own score",
+            text=f"the evaluator calls {_listed(facts.runs_what_it_reads)}: what of it comes from the submission "
+            "can be a program that prints its own score",
         )  # fmt: skip
     elif not plan.trusted and not plan.agent_code:
         yield Hole(
@@ -186,12 +186,12 @@ def _listed(values: Any) -> str:
     return ", ".join(values[:4]) + (f" and {len(values) - 4} more" if len(values) > 4 else "")
 
 
-def holes_page(name: str, task: MLGymTask, holes: tuple[Hole, ...], origin: Mapping[str, str]) -> str:
+def holes_page(name: str, task: MLGymTask, holes: tuple[Hole, ...]) -> str:
     """HOLES.md: for people; holes.json holds the same for machines."""
     lines = [
         f"# Known holes of {name}",
         "",
-        f"Imported from MLGym's `{task.id}` ({origin['config']}). A score on this task is as trustworthy as MLGym's own: whoever",
+        f"Imported from MLGym's `{task.id}` ({task.config.name}). A score on this task is as trustworthy as MLGym's own: whoever",
         "compares it with others should know what is open below. Found in the task's files; there may be more.",
         "",
         "| hole | | files | what |",

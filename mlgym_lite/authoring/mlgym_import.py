@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,12 +26,11 @@ from mlgym_lite.authoring.mlgym_evaluator import MLGYM_WORKSPACE, Facts, look_at
 from mlgym_lite.authoring.mlgym_holes import Hole, Plan, find_holes, holes_page
 from mlgym_lite.authoring.mlgym_known import KNOWN_TASKS, LESS_IS_BETTER, Direction, Known
 from mlgym_lite.authoring.mlgym_packages import packages_for
+from mlgym_lite.authoring.mlgym_texts import Decided, instruction, solution, task_toml
 from mlgym_lite.errors import OutputError, TaskError
 
 _WRAPPER = Path(__file__).with_name("mlgym_wrapper")
 _MOST_SENT_BYTES = 200 << 20
-_SPARE_SECONDS = 60
-_VALIDATIONS = 1000
 _UNKNOWN = Known(metric="")
 
 
@@ -177,6 +176,15 @@ class _Importer:
         self._notes += [
             f"network: {place} may want one; the grader and, unless it is granted, the agent have none" for place in there
         ]
+        if program is None and task.kind != "python":
+            self._notes.append("baseline: the configuration names no program, so `check` cannot score one")
+        placed = [
+            name
+            for name, path in task.files.items()
+            if name.endswith((".py", ".sh", ".yaml")) and name != task.evaluator and MLGYM_WORKSPACE.encode() in path.read_bytes()
+        ]
+        if placed:
+            self._notes.append(f"{MLGYM_WORKSPACE}: named by {', '.join(placed)}; only --isolation bubblewrap shows that place")
         if task.memory_path is not None:
             self._notes.append(f"memory_path: {task.memory_path!r} is not imported")
 
@@ -199,14 +207,14 @@ class _Importer:
             if path.is_file():
                 shutil.copyfile(path, folder / "tests" / path.name)
         _write(folder / "tests" / "evaluation.json", json.dumps(self._evaluation(), indent=1) + "\n")
-        _write(folder / "solution" / "solve.sh", self._solution())
         packages = self._requirements()
+        decided = self._decided(has_packages=bool(packages))
         if packages:
             _write(folder / "requirements.txt", packages)
-        _write(folder / "instruction.md", self._instruction())
-        _write(folder / "task.toml", self._toml(name, has_packages=bool(packages)))
-        origin = {"config": task.config.name}
-        _write(folder / "HOLES.md", holes_page(name, task, self._holes, origin))
+        _write(folder / "solution" / "solve.sh", solution(task))
+        _write(folder / "instruction.md", instruction(task, decided))
+        _write(folder / "task.toml", task_toml(task, name, decided))
+        _write(folder / "HOLES.md", holes_page(name, task, self._holes))
         _write(folder / "holes.json", json.dumps([hole.record() for hole in self._holes], indent=1) + "\n")
 
     def _evaluation(self) -> dict[str, Any]:
@@ -217,23 +225,6 @@ class _Importer:
             "starter_files": [name for name in task.files if name.endswith(".yaml")],
         }  # fmt: skip
 
-    def _solution(self) -> str:
-        task = self._task
-        if task.baseline_program is None and task.kind == "python":
-            return "# The baseline is the starter code as it stands.\n"
-        if task.baseline_program is None:
-            self._notes.append("baseline: the configuration names no program, so `check` cannot score one")
-            return "echo 'This task names no baseline program.' >&2\nexit 1\n"
-        lines = ["# Runs the baseline as MLGym does.", 'cd "${MLGYM_LITE_ROOT:-}/workspace"']
-        if task.kind == "lm":
-            lines += [
-                'gpus=$(tr "," "\\n" <<< "${CUDA_VISIBLE_DEVICES:-}" | grep -c .)',
-                f'if [ "$gpus" -gt 1 ]; then exec python -m torch.distributed.run --nproc_per_node="$gpus" --standalone '
-                f"{task.baseline_program}; fi",
-                "export RANK=0 LOCAL_RANK=0 WORLD_SIZE=1 LOCAL_WORLD_SIZE=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=29500",
-            ]
-        return "\n".join([*lines, f"exec python {task.baseline_program}"]) + "\n"
-
     def _requirements(self) -> str:
         chosen = self._choices.requirements or self._task.requirements
         try:
@@ -241,53 +232,13 @@ class _Importer:
         except (OSError, UnicodeDecodeError) as error:
             raise TaskError(f"{chosen}: cannot be read: {error}") from error
 
-    def _instruction(self) -> str:
-        wanted = {
-            "csv": "Leave your predictions in `submission.csv`.",
-            "model": "Leave your model's checkpoints with a `.yaml` file that describes it.",
-            "lm": "Leave your model where the evaluator looks for it.",
-            "python": "Leave your code where the evaluator imports it.",
-        }[self._task.kind]
-        return (
-            f"# {self._task.name}\n\nYou work in /workspace, which is also seen as {MLGYM_WORKSPACE}. {wanted} "
-            f"`validate` scores what is there on the test split as often as you like and tells {self._metric} "
-            f"(to be {'made large' if self._direction == 'maximize' else 'made small'}); `submit` scores it and ends the work. "
-            f"The grader runs its own copies of {self._task.evaluator} and of the data.\n\n"
-            f"What follows is the task's own text.\n\n{self._task.description.strip()}\n"
-        )
-
-    def _toml(self, name: str, *, has_packages: bool) -> str:
-        task, trusted = self._task, self._plan.trusted
-        open_holes = sum(not hole.closed for hole in self._holes)
-        noise = self._known.score_noise if self._choices.score_noise is None else self._choices.score_noise
-        artifacts: list[Any] = ["submission.csv"]
-        if task.kind != "csv":
-            tops = sorted({PurePosixPath(at).parts[0] for at in (*task.data, *self._own_tops())})
-            artifacts = [{"source": ".", "exclude": tops}]
-        baseline = self._baseline()
-        lines = [
-            f"artifacts = {_toml(artifacts)}", "",
-            "[task]", f"name = {_toml(f'mlgym/{name}')}",
-            f"description = {_toml(f'{task.name}, imported from MLGym; {open_holes} known holes are open, see HOLES.md')}", "",
-            "[metadata.mlgym_lite]", f"metric = {_toml(self._metric)}", f"direction = {_toml(self._direction)}",
-            'feedback = "test"', "home_workspace = true", f"command_timeout_sec = {_toml(float(task.timeout_seconds))}",
-            f"validations = {_VALIDATIONS}", f"score_noise = {_toml(float(noise))}",
-        ]  # fmt: skip
-        if baseline:
-            lines.append(f"baseline = {_toml(baseline)}")
-        if has_packages:
-            lines += ['requirements = "requirements.txt"', *(['grader_requirements = "requirements.txt"'] if trusted else [])]
-        if not trusted:
-            lines += ["", "[metadata.mlgym_lite.player]", 'program = "tests/player.py"']
-        if baseline:
-            for table in ("variants.mini", "parity"):
-                lines += ["", f"[metadata.mlgym_lite.{table}]", f"baseline = {_toml(baseline)}"]
-        lines += ["", "[verifier]", f"timeout_sec = {_toml(float(task.timeout_seconds + _SPARE_SECONDS))}"]
-        return "\n".join(lines) + "\n"
-
-    def _own_tops(self) -> Iterable[str]:
-        """The grader's own files at the top of the workspace, whose copies in a submission would not be used."""
-        return (name for name in (self._task.evaluator, *self._plan.pristine_code) if "/" not in name)
+    def _decided(self, *, has_packages: bool) -> Decided:
+        stated = self._choices.score_noise
+        return Decided(
+            plan=self._plan, metric=self._metric, direction=self._direction,
+            score_noise=self._known.score_noise if stated is None else stated, baseline=self._baseline(),
+            open_holes=sum(not hole.closed for hole in self._holes), has_packages=has_packages,
+        )  # fmt: skip
 
     def _baseline(self) -> Mapping[str, float]:
         """The stated scores, under the evaluator's names; none where the metric is not among them."""
@@ -321,14 +272,3 @@ def _copy(files: Mapping[str, Path], folder: Path) -> None:
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-
-
-def _toml(value: Any) -> str:
-    """A value as TOML has it."""
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(key, ensure_ascii=False)} = {_toml(entry)}" for key, entry in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(_toml(entry) for entry in value) + "]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    return repr(value)

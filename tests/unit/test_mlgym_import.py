@@ -140,7 +140,9 @@ def test_a_person_s_choices_win(imported: Callable[..., Imported]) -> None:
     """Metric, direction and noise can be stated, and then nothing is guessed."""
     found = imported("beanWeights", metric="worst", direction="minimize", score_noise=0.5)
     task = load_task(found.folder)
-    assert (task.metric, task.maximize, task.score_noise("full"), found.notes) == ("worst", False, 0.5, ())
+    assert (task.metric, task.maximize, task.score_noise("full")) == ("worst", False, 0.5)
+    (note,) = found.notes
+    assert note.startswith("/home/agent/workspace: named by baseline.py")
 
 
 def test_an_evaluator_that_meets_no_code_runs_in_the_judge(imported: Callable[..., Imported]) -> None:
