@@ -377,3 +377,25 @@ def test_variables_that_are_not_set_are_all_told() -> None:
     """Every variable a task needs and does not find is named at once."""
     with pytest.raises(TaskError, match=r"needs the environment variables ONE, TWO"):
         expand({"A": "${ONE}", "B": "${TWO}"}, {}, "t")
+
+
+def test_the_whole_workspace_may_be_an_artifact(make_task: Make) -> None:
+    """It is named "." or by its path, and names right in it can be left out."""
+    task = load_task(make_task(toml=TASK_TOML.replace('["answer.txt"]', '[{ source = ".", exclude = ["data"] }]')))
+    assert (task.artifacts, task.left_out) == ((".",), {"data"})
+    whole = load_task(make_task("whole", toml=TASK_TOML.replace('["answer.txt"]', '["/workspace"]')))
+    assert (whole.artifacts, whole.left_out) == ((".",), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("artifacts", "words"),
+    [
+        ('[{ source = "a", exclude = ["b"] }]', 'artifacts[0].exclude: goes with the source "." only'),
+        ('[{ source = ".", exclude = ["a/b"] }]', "artifacts[0].exclude: expected names right in the workspace, not 'a/b'"),
+        ('[".", "a"]', "artifacts[1]: 'a' is named twice, or lies in a folder that is named too"),
+    ],
+)
+def test_what_cannot_be_left_out_of_an_artifact_is_told(make_task: Make, artifacts: str, words: str) -> None:
+    """Leaving out is for the whole workspace, and for names right in it."""
+    (line,) = told(make_task(toml=TASK_TOML.replace('["answer.txt"]', artifacts)))
+    assert words in line

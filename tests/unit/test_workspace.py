@@ -267,3 +267,14 @@ def test_a_folder_in_the_place_of_a_verdict_is_an_error_of_its_own(workspace: Pa
     """A folder is no plain file either."""
     with pytest.raises(ValueError, match="model"):
         read_small_file(workspace, "model", 5)
+
+
+def test_a_whole_workspace_comes_without_what_is_left_out(workspace: Path, target: Path) -> None:
+    """The name "." brings everything but names right in the workspace that are left out, and links are refused as elsewhere."""
+    (workspace / "data").symlink_to("/etc")
+    (workspace / "model" / "data").write_bytes(b"kept")
+    collect_artifacts(workspace, ["."], target, ArtifactLimits(), {"data", "answer.txt"})
+    found = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
+    assert found == {"model/a.bin", "model/deep/b.bin", "model/data"}
+    with pytest.raises(ArtifactRefused, match="data: a symbolic link"):
+        collect_artifacts(workspace, ["."], target.with_name("other"), ArtifactLimits(), {"answer.txt", "model"})
