@@ -148,7 +148,7 @@ def test_a_traj_gives_actions_observations_and_scores() -> None:
     }
     recording = _read(json.dumps(content).encode(), "run.traj")
     assert [(step.action, step.observation) for step in recording.steps] == [("ls\n", "a"), ("submit", None)]
-    assert recording.loose_scores == ({"Score": 1.5},)
+    assert [step.scores for step in recording.steps] == [(), ({"Score": 1.5},)]
 
 
 @pytest.mark.parametrize(
