@@ -77,7 +77,15 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def reference(session: nox.Session) -> None:
+    """The simulators against gymnasium, MinAtar and gymnax, step by step."""
+    session.install("-e", ".[reference]", "pytest", "pytest-timeout")
+    required = {"MLGYM_LITE_REQUIRE": "reference"}
+    session.run("pytest", "-m", "reference", "tests/unit/test_simulators_reference.py", *session.posargs, env=required)
+
+
+@nox.session
 def check_tasks(session: nox.Session) -> None:
-    """Every shipped task: baseline, empty submission, cheats."""
+    """Every shipped task in the mini variant: baseline, empty submission, cheats; `-- --better` runs the better methods too."""
     session.install("-e", ".")
     session.run("mlgym-lite", "check", "--all", *session.posargs)

@@ -1,14 +1,15 @@
 """What every test shares: marks that need a part of the host, and a task small enough for hundreds of episodes.
 
 A test marked `kernel` is skipped where bubblewrap puts up no sandbox, `landlock` where that puts up none, `cgroup` where
-control groups cannot be written. Where
-MLGYM_LITE_REQUIRE names the mark (CI sets it), a missing part is a failure instead.
+control groups cannot be written, `network` where no package index can be reached. Where MLGYM_LITE_REQUIRE names the mark
+(CI sets it), a missing part is a failure instead.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,13 +42,19 @@ def _missing(mark: str) -> str:
             return f"landlock puts up no sandbox here: {error}"
     if mark == "cgroup" and choose_limits().name == "watchdog":
         return "no control group is writable here"
+    if mark == "network":
+        index = os.environ.get("UV_INDEX_URL") or os.environ.get("PIP_INDEX_URL") or "https://pypi.org/simple"
+        try:
+            urllib.request.urlopen(f"{index.rstrip('/')}/pip/", timeout=20).close()
+        except (OSError, ValueError) as error:
+            return f"no package index answers at {index}: {error}"
     return ""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail a test whose mark names a part that is missing."""
     required = os.environ.get("MLGYM_LITE_REQUIRE", "").split(",")
-    for mark in ("kernel", "landlock", "cgroup"):
+    for mark in ("kernel", "landlock", "cgroup", "network"):
         if item.get_closest_marker(mark) is None:
             continue
         reason = _missing(mark)
