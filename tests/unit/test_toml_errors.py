@@ -200,7 +200,7 @@ def test_a_refused_key_hides_no_other_mistake_of_its_table() -> None:
     assert "environment.cpu: unknown key" in told
 
 
-@pytest.mark.parametrize("artifact", [3, {"src": "a"}, {"source": "a", "exclude": ["b"]}])
+@pytest.mark.parametrize("artifact", [3, {"src": "a"}, {"source": "a", "service": "b"}])
 def test_an_entry_that_may_be_text_or_table_is_told_once(artifact: Any) -> None:
     """An artifact that is wrong has one thing to put right, told once."""
     told = problems(merged("", artifacts=[artifact]))
