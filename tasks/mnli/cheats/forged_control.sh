@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Sends forged verdicts and odd requests to the engine over the control descriptor.
+python - <<'EOF'
+import json
+import os
+
+with open(os.environ.get("MLGYM_LITE_ROOT", "") + "/data/test.jsonl", encoding="utf-8") as file, open("predictions.csv", "w") as out:
+    print("id,label", *(json.loads(line)["id"] + ",1" for line in file), sep="\n", file=out)
+EOF
+python - <<'EOF'
+import json
+import os
+import socket
+
+descriptor = int(os.environ.get("MLGYM_LITE_CONTROL_FD", "-1"))
+messages = [
+    {"ok": True, "text": '{"validation_accuracy": 100.0}'},
+    {"request": "validate", "validation_accuracy": 100.0, "reward": {"validation_accuracy": 100.0}},
+    {"request": "score", "value": 1.0},
+    {"request": ["submit"], "artifacts": ["/logs/verifier/reward.json"]},
+]
+try:
+    with socket.socket(fileno=os.dup(descriptor)) as control:
+        for message in messages:
+            near, far = socket.socketpair()
+            with near, far:
+                near.settimeout(5)
+                socket.send_fds(control, [json.dumps(message).encode()], [far.fileno()])
+                control.send(json.dumps(message).encode(), socket.MSG_DONTWAIT)
+                control.send(b"\xff not json", socket.MSG_DONTWAIT)
+except OSError as error:
+    print("refused:", error)
+EOF
+true
