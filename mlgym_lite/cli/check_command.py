@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from mlgym_lite.cli import options as shared
+
+if TYPE_CHECKING:
+    from mlgym_lite.episode.task_check import CheckResult
 
 
 @click.command("check")
@@ -35,7 +38,7 @@ def command(
     from mlgym_lite.config.places import places
     from mlgym_lite.config.run_settings import IsolationChoice, RunSettings
     from mlgym_lite.config.task_file import Variant, load_task
-    from mlgym_lite.episode.task_check import CheckResult, check_task
+    from mlgym_lite.episode.task_check import check_task
     from mlgym_lite.errors import CheckError, TaskError
     from mlgym_lite.shipped_files import shipped_task_names
 
@@ -54,7 +57,8 @@ def command(
 
     def tell(result: CheckResult) -> None:
         mark = "ok  " if result.passed else "FAIL"
-        click.echo(f"{mark} {result.task}: {result.name}: {number(result.score)}  {one_line(result.detail, 160)}", err=True)
+        detail = one_line(result.detail, 160) if result.passed else harmless(result.detail)
+        click.echo(f"{mark} {result.task}: {result.name}: {number(result.score)}  {detail}", err=True)
 
     for task in loaded:
         click.echo(f"{task.name}: {harmless(str(task.folder))}: the files are sound", err=True)
@@ -67,6 +71,11 @@ def command(
     if problems and not loaded:
         raise TaskError("\n".join(problems))
     if failed or problems:
-        lines = [f"{result.task}: {result.name}: {result.detail}" for result in failed] + problems
+        lines = [f"{result.task}: {result.name}: {result.detail}{_kept(result)}" for result in failed] + problems
         raise CheckError(f"{len(lines)} of {len(results) + len(problems)} checks failed:\n  " + "\n  ".join(lines))
     click.echo(f"{len(loaded)} tasks are sound" if file_only else f"{len(results)} checks passed", err=True)
+
+
+def _kept(result: CheckResult) -> str:
+    """Where to look into what failed."""
+    return f"\n    its record: {result.record}" if result.record else ""

@@ -20,12 +20,13 @@ from mlgym_lite.agents.protocol import Agent
 from mlgym_lite.agents.scripted import ScriptedAgent
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import Task
-from mlgym_lite.episode.outcome import Outcome
-from mlgym_lite.episode.runner import run_episode
+from mlgym_lite.episode.outcome import Outcome, Step
+from mlgym_lite.episode.runner import Listeners, run_episode
 from mlgym_lite.errors import GraderError, IsolationError, MLGymLiteError
 from mlgym_lite.isolation.limits import cpu_count
 from mlgym_lite.isolation.marked_folders import LOCK_NAME, TEMPORARY_PREFIX, marked
 
+_SHOWN_LINES = 15
 _EMPTY = 'find "$MLGYM_LITE_ROOT/workspace/" -mindepth 1 -delete'
 
 
@@ -35,10 +36,12 @@ class CheckResult:
 
     task: str
     name: str
-    """`baseline`, `empty submission`, or a cheat's file name."""
+    """`baseline`, `empty submission`, a cheat's file name, or `cheats` where none was run."""
     passed: bool
     score: float | None
     detail: str
+    record: str | None = None
+    """The run directory of what failed, which is kept."""
 
 
 def check_task(task: Task, settings: RunSettings, cache: Path, on_result: Callable[[CheckResult], None]) -> list[CheckResult]:
@@ -51,7 +54,7 @@ def check_task(task: Task, settings: RunSettings, cache: Path, on_result: Callab
                 on_result(result)
                 results.append(result)
     finally:
-        if all(result.passed for result in results):  # what failed can be looked into
+        if all(result.passed or result.record is None for result in results):  # what failed can be looked into
             shutil.rmtree(folder, ignore_errors=True)
     return results
 
@@ -66,35 +69,57 @@ class _Checker:
         self._folder = folder
 
     def results(self) -> Iterator[CheckResult]:
+        """Check one thing after the other; cheats run side by side."""
         baseline = self._baseline()
         yield baseline
         yield self._empty()
         scripts = sorted((self._task.folder / "cheats").glob("*.sh"))
+        if scripts and baseline.score is None:
+            detail = f"{len(scripts)} scripts were not run: the baseline has no score to compare theirs with"
+            yield self._result("cheats", passed=False, score=None, detail=detail)
+            return
         with ThreadPoolExecutor(max_workers=max(1, cpu_count())) as pool:
             yield from pool.map(lambda script: self._cheat(script, baseline.score), scripts)
 
-    def _run(self, agent: Agent, name: str) -> Outcome:
-        settings = replace(self._settings, output=self._folder / name.replace(" ", "-"))
-        return run_episode(self._task, agent, settings, cache=self._cache)
+    def _run(self, agent: Agent, name: str, listeners: Listeners | None = None) -> Outcome:
+        settings = replace(self._settings, output=self._record(name))
+        return run_episode(self._task, agent, settings, cache=self._cache, listeners=listeners)
+
+    def _record(self, name: str) -> Path:
+        """The run directory of a check."""
+        return self._folder / (f"cheat-{name[:-3]}" if name.endswith(".sh") else name.replace(" ", "-"))
 
     def _result(self, name: str, *, passed: bool, score: float | None, detail: str) -> CheckResult:
-        return CheckResult(task=self._task.name, name=name, passed=passed, score=score, detail=detail)
+        record = self._record(name)
+        kept = None if passed or not record.exists() else str(record)
+        return CheckResult(task=self._task.name, name=name, passed=passed, score=score, detail=detail, record=kept)
 
     def _baseline(self) -> CheckResult:
+        if not (self._task.folder / "solution" / "solve.sh").is_file():
+            detail = "solution/solve.sh is missing; a task runs without it, but a check compares cheats with what it scores"
+            return self._result("baseline", passed=False, score=None, detail=detail)
+        steps: list[Step] = []
+        listeners = Listeners(on_step=lambda _, step: steps.append(step))
         try:
-            outcome = self._run(BaselineAgent(self._task, os.environ), "baseline")
+            outcome = self._run(BaselineAgent(self._task, os.environ), "baseline", listeners)
         except IsolationError:
             raise
         except MLGymLiteError as error:
-            return self._result("baseline", passed=False, score=None, detail=str(error))
-        score = outcome.score
-        if score is None:
-            return self._result("baseline", passed=False, score=None, detail=f"was not scored: {outcome.ending.detail}")
-        stated = self._task.stated_baseline(self._settings.variant)
-        noise = self._task.file.metadata.mlgym_lite.score_noise
+            return self._result("baseline", passed=False, score=None, detail=f"{error}{_failure_of(steps)}")
+        score, failure = outcome.score, _failure_of(steps)
+        if score is None or failure:
+            detail = f"was not scored: {outcome.ending.detail}" if score is None else "was scored all the same"
+            return self._result("baseline", passed=False, score=None, detail=detail + failure)
+        return self._compared(score)
+
+    def _compared(self, score: float) -> CheckResult:
+        """Compare the baseline's score with the one task.toml states."""
+        variant = self._settings.variant
+        stated = self._task.stated_baseline(variant)
         if stated is None:
-            return self._result("baseline", passed=True, score=score, detail="scored; the task states no baseline")
-        expected = stated[self._task.metric]
+            detail = f"scored; task.toml states no baseline for the {variant} variant"
+            return self._result("baseline", passed=True, score=score, detail=detail)
+        expected, noise = stated[self._task.metric], self._task.score_noise(variant)
         close = abs(score - expected) <= noise + 1e-9 * abs(expected)
         detail = f"stated as {expected:.6g}, may differ by {noise:g}"
         return self._result("baseline", passed=close, score=score, detail=detail)
@@ -108,9 +133,10 @@ class _Checker:
         return self._result("empty submission", passed=outcome.score is None, score=outcome.score, detail=detail)
 
     def _cheat(self, script: Path, baseline: float | None) -> CheckResult:
+        assert baseline is not None
         agent = ScriptedAgent([f'bash "$MLGYM_LITE_ROOT"/cheats/{shlex.quote(script.name)}', "submit"], ("cheats",))
         try:
-            outcome = self._run(agent, f"cheat-{script.stem}")
+            outcome = self._run(agent, script.name)
         except GraderError as error:
             return self._result(script.name, passed=False, score=None, detail=f"broke the grader: {error}")
         except MLGymLiteError as error:
@@ -118,10 +144,18 @@ class _Checker:
         score = outcome.score
         if score is None:
             return self._result(script.name, passed=True, score=None, detail=outcome.ending.detail)
-        noise = self._task.file.metadata.mlgym_lite.score_noise
-        if baseline is None:
-            return self._result(script.name, passed=False, score=score, detail="scored, with no baseline to compare with")
+        noise = self._task.score_noise(self._settings.variant)
         worth = baseline + noise if self._task.maximize else baseline - noise
         gained = self._task.is_better(score, worth)
         detail = "gained over the baseline" if gained else "scored, but gained nothing"
         return self._result(script.name, passed=not gained, score=score, detail=detail)
+
+
+def _failure_of(steps: list[Step]) -> str:
+    """How the solution ended, with the last it said; empty where it went well or never ran."""
+    if not steps or steps[0].exit_status == 0:
+        return ""
+    how = "ended the shell" if steps[0].exit_status is None else f"ended with exit status {steps[0].exit_status}"
+    lines = steps[0].observation.strip().splitlines()[-_SHOWN_LINES:]
+    said = "; its last output:\n" + "\n".join(f"    {line}" for line in lines) if lines else ", and printed nothing"
+    return f"\nsolution/solve.sh {how}{said}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from program_harness import Program
+from tiny_task import TASK_TOML
 
 import mlgym_lite
 from mlgym_lite.shipped_files import shipped_task_names
@@ -214,3 +216,45 @@ def test_a_source_nobody_asked_for_is_told(mlgym: Program, make_task: Make, tmp_
     """A file handed over for a task that needs none is a mistake, not ignored."""
     (tmp_path / "x").write_text("x", encoding="utf-8")
     assert mlgym("prepare", make_task(), "--source", tmp_path / "x").status != 0
+
+
+@pytest.mark.kernel
+def test_check_tells_how_a_solution_failed(mlgym: Program, make_task: Make) -> None:
+    """A failing solve.sh is told with its exit status, its last lines and its record; one line stands for the cheats."""
+    solution = "for number in $(seq 40); do echo line $number; done\necho broken >&2\nexit 7\n"
+    ended = mlgym("check", make_task(files={"solution/solve.sh": solution, "cheats/other.sh": "true\n"}))
+    ended.told_one_error(14, "2 of 3 checks failed", "solution/solve.sh ended with exit status 7", "line 40\n", "broken")
+    assert "line 20\n" not in ended.err
+    assert ended.err.count("2 scripts were not run") == 2 and "forge.sh" not in ended.err
+    record = Path(ended.err.partition("its record: ")[2].splitlines()[0])
+    assert (record / "trajectory.jsonl").is_file()
+    shutil.rmtree(record.parent)
+
+
+@pytest.mark.kernel
+def test_check_says_what_it_wants_a_solution_for(mlgym: Program, make_task: Make) -> None:
+    """A task without solve.sh runs, but cannot be checked, and the check says why."""
+    folder = make_task()
+    (folder / "solution" / "solve.sh").unlink()
+    ended = mlgym("check", folder)
+    ended.told_one_error(14, "solution/solve.sh is missing; a task runs without it", "1 scripts were not run")
+
+
+@pytest.mark.kernel
+def test_check_says_which_variant_has_no_baseline(mlgym: Program, make_task: Make) -> None:
+    """A baseline that is stated for the other variant only is not there to compare with."""
+    ended = mlgym(
+        "check", make_task(toml=TASK_TOML.replace("[metadata.mlgym_lite.variants.mini]\nbaseline = { Score = 1.0 }", ""))
+    )
+    assert ended.status == 0, ended.err
+    assert "task.toml states no baseline for the mini variant" in ended.err
+
+
+@pytest.mark.kernel
+def test_check_cuts_no_reason_for_a_failure(mlgym: Program, make_task: Make) -> None:
+    """What is wrong with a baseline is shown to its end, and its record is named."""
+    words = " ".join(f"word{number}" for number in range(60))
+    grader = f'echo "{words}" > "$MLGYM_LITE_ROOT"/logs/verifier/rejection.txt\nexit 65\n'
+    ended = mlgym("check", make_task(grader=grader))
+    assert ended.err.count("word59") >= 2 and "its record: " in ended.err
+    shutil.rmtree(Path(ended.err.partition("its record: ")[2].splitlines()[0]).parent)
