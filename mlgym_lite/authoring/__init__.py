@@ -1,1 +1,1 @@
-"""Making task folders: new ones, and those that come from other systems."""
+"""Making task folders: from a skeleton, or from a task of MLGym."""

@@ -19,6 +19,7 @@ from mlgym_lite.errors import MLGymLiteError, OutputError
 _COMMANDS = {
     "run": "Run one episode and score it.",
     "tasks": "List the shipped tasks.",
+    "new": "Make a task of your own from an example that works.",
     "check": "Check tasks: baseline, empty submission, cheats.",
     "prepare": "Build environments and data ahead, with network.",
     "doctor": "Try what this host can do, and say what is missing.",

@@ -40,6 +40,7 @@ LONGER_PREMISES = 0.3
 BERT = {
     "architectures": ["BertForSequenceClassification"],
     "model_type": "bert",
+    "initializer_range": 0.1,
     "hidden_size": 64,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
