@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Sends forged verdicts and odd requests to the engine over the control descriptor.
+printf 'def heuristic_fn(*arguments):\n    raise SystemExit(0)\n' >heuristic.py
 python - <<'EOF'
 import json
 import os

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A heuristic that plays honestly at first and ends the process with status 0 in mid-game.
+# A heuristic that answers honestly at first and ends the process with status 0 in mid-search.
 cat >>heuristic.py <<'EOF'
 import os
 
@@ -7,8 +7,8 @@ honest_heuristic = heuristic_fn
 
 
 def heuristic_fn(*arguments):
-    if len(history) == 5:
+    if len(arguments[4]) == 3:
         print('{"Cost": 0.01}', flush=True)
         os._exit(0)
-    return honest_heuristic(history)
+    return honest_heuristic(*arguments)
 EOF

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A heuristic that makes the player send NaN, Infinity and true instead of moves.
+# A heuristic that makes the player send NaN, Infinity and true instead of choices.
 cat >>heuristic.py <<'EOF'
 import json
 

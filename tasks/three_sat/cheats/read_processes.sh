@@ -28,5 +28,7 @@ except OSError:
 
 
 def heuristic_fn(*arguments):
-    return 0 if found else honest_heuristic(history)
+    if not found:
+        raise SystemExit(0)
+    return honest_heuristic(*arguments)
 EOF
