@@ -86,6 +86,6 @@ def reference(session: nox.Session) -> None:
 
 @nox.session
 def check_tasks(session: nox.Session) -> None:
-    """Every shipped task in the mini variant: baseline, empty submission, cheats; `-- --better` runs the better methods too."""
+    """Every shipped task in the mini variant: baseline, empty submission, cheats."""
     session.install("-e", ".")
     session.run("mlgym-lite", "check", "--all", *session.posargs)

@@ -113,7 +113,9 @@ def placed(
     return thing(generator, row, column, small=small, like=like)
 
 
-def thing(generator: numpy.random.Generator, row: float, column: float, *, small: bool = False, like: Thing | None = None) -> Thing:
+def thing(
+    generator: numpy.random.Generator, row: float, column: float, *, small: bool = False, like: Thing | None = None
+) -> Thing:
     """Draw a shape near a point; one that is `like` another has its size, colour and shape."""
     size = "small" if small or generator.integers(2) else "large"
     colour = list(COLOURS)[generator.integers(len(COLOURS))]
@@ -172,7 +174,9 @@ def chosen(generator: numpy.random.Generator, options: tuple[str, ...]) -> str:
     return options[int(generator.integers(len(options)))]
 
 
-def name(generator: numpy.random.Generator, one: Thing, *, with_size: float = 0.75, plural: bool = False, article: bool = True) -> str:
+def name(
+    generator: numpy.random.Generator, one: Thing, *, with_size: float = 0.75, plural: bool = False, article: bool = True
+) -> str:
     """Name a shape, with or without its size."""
     words = [one.colour, one.shape + ("es" if plural and one.shape == "cross" else "s" if plural else "")]
     if generator.random() < with_size:
@@ -185,7 +189,10 @@ def name(generator: numpy.random.Generator, one: Thing, *, with_size: float = 0.
 def single(generator: numpy.random.Generator, shown: Scene) -> str:
     """Say what stands where."""
     what, where = name(generator, shown.things[0]), chosen(generator, PLACES[shown.direction])
-    return chosen(generator, (f"{what} {where}", f"there is {what} {where}", f"{where} there is {what}", f"the picture shows {what} {where}"))
+    return chosen(
+        generator,
+        (f"{what} {where}", f"there is {what} {where}", f"{where} there is {what}", f"the picture shows {what} {where}"),
+    )
 
 
 def pair(generator: numpy.random.Generator, shown: Scene) -> str:
@@ -206,7 +213,12 @@ def same(generator: numpy.random.Generator, shown: Scene) -> str:
     """Say how many equal shapes there are."""
     number, line = NUMBERS[len(shown.things)], "next to each other" if shown.direction == (0, 1) else "on top of each other"
     what = name(generator, shown.things[0], plural=True, article=False)
-    ways = (f"{number} {what} {line}", f"there are {number} {what}", f"the picture shows {number} {what}", f"a group of {number} {what} {line}")
+    ways = (
+        f"{number} {what} {line}",
+        f"there are {number} {what}",
+        f"the picture shows {number} {what}",
+        f"a group of {number} {what} {line}",
+    )
     return chosen(generator, ways)
 
 
@@ -248,7 +260,7 @@ def make(output: Path) -> None:
     write_lines(agent / "train.jsonl", [{"image_id": f"train-{at:05}", "captions": one} for at, one in enumerate(told)])
     pictures, told = rows(numpy.random.default_rng(secrets.randbits(128)), DEVELOPMENT + TEST)
     names = [secrets.token_hex(8) for _ in told]
-    hidden = [{"image_id": key, "captions": one} for key, one in zip(names, told)]
+    hidden = [{"image_id": key, "captions": one} for key, one in zip(names, told, strict=True)]
     order = sorted(range(len(names)), key=lambda at: names[at])
     numpy.save(agent / "test.npy", pictures[order])
     write_lines(agent / "test.jsonl", [{"image_id": names[at]} for at in order])

@@ -122,7 +122,7 @@ def main() -> None:
         for turn in rounds:
             for positions in batches:
                 drawn = [random.integers(len(numbers[at])) if not frozen else turn % len(numbers[at]) for at in positions]
-                target = torch.stack([numbers[at][which] for at, which in zip(positions, drawn)]).to(device)
+                target = torch.stack([numbers[at][which] for at, which in zip(positions, drawn, strict=True)]).to(device)
                 scores = captioner(features_of(pictures, features if frozen else None, positions), target)
                 loss = nn.functional.cross_entropy(scores.flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD)
                 optimiser.zero_grad()

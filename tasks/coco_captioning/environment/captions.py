@@ -62,7 +62,7 @@ class Vocabulary:
 
     def __init__(self, captions: list[str], at_least: int) -> None:
         counted = Counter(word for caption in captions for word in words(caption))
-        self.words = ["", "", "", ""] + sorted(word for word, count in counted.items() if count >= at_least)
+        self.words = ["", "", "", "", *sorted(word for word, count in counted.items() if count >= at_least)]
         self._numbers = {word: number for number, word in enumerate(self.words) if word}
 
     def __len__(self) -> int:
@@ -84,4 +84,4 @@ def write_submission(rows: list[dict], captions: list[str]) -> None:
     with open("submission.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image_id", "caption"])
-        writer.writerows((row["image_id"], caption) for row, caption in zip(rows, captions))
+        writer.writerows((row["image_id"], caption) for row, caption in zip(rows, captions, strict=True))

@@ -41,7 +41,7 @@ class ResNet50(nn.Module):
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         inputs = 64
-        for at, (blocks, width) in enumerate(zip(BLOCKS, WIDTHS)):
+        for at, (blocks, width) in enumerate(zip(BLOCKS, WIDTHS, strict=True)):
             strides = [1 if at == 0 else 2] + [1] * (blocks - 1)
             layers = [Bottleneck(inputs if not place else width * 4, width, stride) for place, stride in enumerate(strides)]
             setattr(self, f"layer{at + 1}", nn.Sequential(*layers))
@@ -56,7 +56,7 @@ def pretrained(weights: Path) -> ResNet50:
     """Return the network with weights from a safetensors file; its classifier (fc) is left out."""
     network = ResNet50()
     state = {name: tensor for name, tensor in load_file(weights).items() if not name.startswith("fc.")}
-    missing, unexpected = network.load_state_dict(state, strict=False)
+    missing, unexpected = network.load_state_dict(state, strict=True)
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unexpected:
         raise ValueError(f"{weights} is no ResNet-50: missing {missing[:3]}, unexpected {unexpected[:3]}")

@@ -75,7 +75,7 @@ def tokens(text: str) -> list[str]:
 
 def ngrams(items: Sequence[str], order: int) -> Counter[tuple[str, ...]]:
     """Count the runs of so many items."""
-    return Counter(zip(*(items[start:] for start in range(order)), strict=False))
+    return Counter(zip(*(items[start:] for start in range(order)), strict=True))
 
 
 def counts(caption: Sequence[str], references: Sequence[Sequence[str]]) -> Counts:
@@ -181,9 +181,7 @@ def add_caption(captions: dict[str, str], identifier: str, caption: str, place: 
     if identifier in captions:
         raise Rejected(f"{place}, column {IDENTIFIER}: {shown(identifier)} is there twice")
     if len(caption) > CAPTION_LIMIT_CHARACTERS:
-        raise Rejected(
-            f"{place}, column {CAPTION}: {len(caption)} characters; at most {CAPTION_LIMIT_CHARACTERS} are taken"
-        )
+        raise Rejected(f"{place}, column {CAPTION}: {len(caption)} characters; at most {CAPTION_LIMIT_CHARACTERS} are taken")
     if not caption.isprintable():
         raise Rejected(f"{place}, column {CAPTION}: {shown(caption)} has a line end or another character that does not print")
     captions[identifier] = caption

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from mlgym_judge import Context, Player, Rejected, run
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from solver import Clause, Search  # noqa: E402
+from solver import Clause, Search
 
 EASY_SIZES, EASY_RATIOS = range(3, 11), range(2, 12)
 HARD_SIZES, HARD_RATIO = range(30, 61, 6), 4.26
