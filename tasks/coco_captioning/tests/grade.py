@@ -75,7 +75,7 @@ def tokens(text: str) -> list[str]:
 
 def ngrams(items: Sequence[str], order: int) -> Counter[tuple[str, ...]]:
     """Count the runs of so many items."""
-    return Counter(zip(*(items[start:] for start in range(order)), strict=True))
+    return Counter(zip(*(items[start:] for start in range(order)), strict=False))
 
 
 def counts(caption: Sequence[str], references: Sequence[Sequence[str]]) -> Counts:
