@@ -44,7 +44,7 @@ class Settings:
 WEB_TEXT = Settings(
     vocabulary=50_304, layers=12, width=768, heads=6, iterations=500, sequences=128, sequences_at_once=16, warm_down=1308
 )
-MINI = Settings(vocabulary=256, layers=2, width=96, heads=3, iterations=330, sequences=32, sequences_at_once=32, warm_down=860)
+MINI = Settings(vocabulary=256, layers=2, width=96, heads=3, iterations=200, sequences=32, sequences_at_once=32, warm_down=520)
 
 
 def main():

@@ -18,7 +18,7 @@ DATA = Path(os.environ.get("MLGYM_LITE_ROOT", "") + "/data")
 HEADER_BYTES = 1024
 SEED = 7
 STATES = 64
-ROUNDS = [512] * 40 + [2048] * 15 + [8192] * 8
+ROUNDS = [512] * 40 + [2048] * 10
 SMALLEST_COUNT = 1e-3
 
 

@@ -40,7 +40,7 @@ class Settings:
     threads: int = 4
 
 
-MINI = {"checkpoints": 2, "steps": 300_000, "minibatches": 4, "width": 64, "threads": 1}
+MINI = {"checkpoints": 2, "steps": 200_000, "minibatches": 4, "width": 64, "threads": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
