@@ -434,11 +434,13 @@ def test_the_preparation_keeps_every_row_and_its_label(task: ImageTask, preparer
     output, text, status = preparer.run(source)
     assert status == 0, text
     trees = read_trees(output)
-    known, asked = rows_and_splits(trees.train_images % 256), rows_and_splits(trees.images)
+    known, asked = rows_and_splits(trees.train_images), rows_and_splits(trees.images)
     small_rows = range(400)  # the copy repeats its pictures' files beyond that many
     assert {row for row, _ in known + [pair for pair in asked if pair[1] == 0]} == set(small_rows)
     assert trees.train_images.shape[1:] == task.shape and trees.train_images.dtype == numpy.uint8
     assert all(split == 0 for _, split in known)
+    unrepeated = [(row, label) for (row, _), label in zip(known, trees.train_labels, strict=True) if row >= TRAIN_ROWS - 400]
+    assert unrepeated and all(label_of(row, 0) == label for row, label in unrepeated)
     assert [split for _, split in asked] == trees.is_test.astype(int).tolist()
     assert sorted(row for row, split in asked if split == 1) == list(range(TEST_ROWS))
     assert all(label_of(row, 1) == label for (row, split), label in zip(asked, trees.labels, strict=True) if split == 1)
