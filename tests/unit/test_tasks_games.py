@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -87,7 +88,7 @@ def test_no_strategy_of_the_prisoners_dilemma_can_expect_more_than_always_defect
 
     @cache
     def worth(now: Any, rounds_left: int, choices: tuple[int, ...]) -> float:
-        chance = grader.defection_probability(now)
+        chance = grader.published(now)
         return max(
             sum(
                 probability * (grader.PAYOFFS[row][column] + expected(now.after(row, column), rounds_left - 1, choices))
@@ -105,12 +106,10 @@ def test_the_opponent_of_the_prisoners_dilemma_mixes_eleven_policies() -> None:
     """What it does first is known in closed form: five of the eleven ever defect, two of them by a coin."""
     grader = graders["prisoners_dilemma"]
     assert len(grader.POLICIES) == 11
-    assert grader.defection_probability(grader.Situation()) == pytest.approx((1 + 1 + 0.5 + 1 + 0.5) / 11)
+    assert grader.published(grader.Situation()) == pytest.approx((1 + 1 + 0.5 + 1 + 0.5) / 11)
     after_two_defections = grader.Situation().after(1, 0).after(1, 1)
     noisy = 0.1667 + 0.4
-    assert grader.defection_probability(after_two_defections) == pytest.approx(
-        (noisy + 1 + 0 + 1 + 0.5 + 1 + 0 + 1 + 1 + 0.5 + 0) / 11
-    )
+    assert grader.published(after_two_defections) == pytest.approx((noisy + 1 + 0 + 1 + 0.5 + 1 + 0 + 1 + 1 + 0.5 + 0) / 11)
 
 
 def test_the_best_score_of_the_battle_of_sexes_is_known_in_closed_form() -> None:
@@ -120,8 +119,8 @@ def test_the_best_score_of_the_battle_of_sexes_is_known_in_closed_form() -> None
     later = (max(copied * 2, (1 - copied) * 1), max(copied * 1, (1 - copied) * 2))
     values = [(grader.PAYOFFS[first][1] + 9 * later[first]) / 10 for first in (0, 1)]
     assert values == [pytest.approx(1.44), pytest.approx(0.82)]
-    assert [grader.column_move(first, 0.5) for first in (None, 0, 1)] == [1, 0, 1]
-    assert [grader.column_move(first, 0.9) for first in (None, 0, 1)] == [1, 1, 0]
+    opened = [grader.Situation(), grader.Situation().after(0, 1).after(1, 0), grader.Situation().after(1, 1).after(0, 1)]
+    assert [grader.published(now) for now in opened] == [0.0, copied, pytest.approx(1 - copied)]
 
 
 def test_the_best_known_allocation_beats_the_other_examples() -> None:
@@ -165,7 +164,7 @@ def test_a_strategy_that_changes_its_history_hurts_nobody(table: Table, game: st
     """The history is a fresh list in each call, with one pair for each round played."""
     strategy = (
         "calls = 0\n\ndef row_strategy(history):\n    global calls\n"
-        "    assert len(history) == calls // 1_000 and type(history) is list, history\n"
+        "    assert len(history) == calls // 1_600 and type(history) is list, history\n"
         "    assert all(type(pair) is tuple and len(pair) == 2 for pair in history)\n"
         f"    calls += 1\n    history.clear()\n    history.append(None)\n    print(history)\n    return {LEGAL[game]}"
     )
@@ -267,10 +266,88 @@ def test_knowing_the_seed_would_pay_and_guessing_it_does_not(table: Table, tmp_p
         environment = {"PATH": "/usr/bin:/bin", "MLGYM_LITE_SEED": str(known_seed), "MLGYM_LITE_VARIANT": "mini"}
         script = TASKS / game / "cheats" / "known_seed.sh"
         subprocess.run(["bash", script], cwd=workspace, env=environment, check=True)
-        scores.append(score_of(table.play_folder(game, workspace)))
-    honest = score_of(table.play_folder(game, TASKS / game / "environment"))
+        scores.append(score_of(table.play_folder(game, workspace, split="dev")))
+    honest = score_of(table.play_folder(game, TASKS / game / "environment", split="dev"))
     assert scores[0] > honest + 0.15
     assert scores[1] == pytest.approx(honest, abs=0.07)
+
+
+POOL_SCORES = {"prisoners_dilemma": (2.38, 2.18), "battle_of_sexes": (0.814, 1.095), "colonel_blotto": (-0.098, -0.183)}
+"""The starter's and the better method's against the pool, as the tasks' pages say."""
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_the_final_scoring_alone_plays_against_the_pool(table: Table, game: str) -> None:
+    """Only a clean scoring of the test split has a pool score; the better method of one opponent is not made for it."""
+    starter = TASKS / game / "environment"
+    final = table.play_folder(game, starter).reward
+    better = table.play(game, f"def row_strategy(history):\n    return {BEST_STRATEGY[game]}").reward
+    development = table.play_folder(game, starter, split="dev").reward
+    assert final is not None and better is not None and development is not None
+    assert set(development) == {"Score", "Score_standard_error", "games"}
+    assert set(final) == {*development, "Pool_Score", "Pool_Score_standard_error"}
+    assert final["games"] == development["games"] == 1_000
+    for reward, expected in zip((final, better), POOL_SCORES[game], strict=True):
+        assert reward["Pool_Score"] == pytest.approx(expected, abs=4 * reward["Pool_Score_standard_error"])
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Stands in for what a grader is told about a grading."""
+
+    split: str
+    parity: bool
+    variant: str = "full"
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_the_published_opponent_plays_as_many_games_with_the_pool_as_without(game: str) -> None:
+    """The pool is added to the published opponent's games and mixed among them; in parity and in development there is none."""
+    grader = graders[game]
+    without = [
+        grader.opponents_of(Scoring(split, parity), random.Random(1))
+        for split, parity in (("dev", False), ("test", True), ("dev", True))
+    ]
+    assert all(opponents == [grader.published] * 10_000 for opponents in without)
+    mixed = grader.opponents_of(Scoring("test", parity=False), random.Random(1))
+    assert (len(mixed), mixed.count(grader.published)) == (16_000, 10_000)
+    halves = mixed[:8_000].count(grader.published), mixed[8_000:].count(grader.published)
+    assert halves[0] == pytest.approx(halves[1], abs=400)
+    assert len({*mixed}) > 4
+
+
+def test_every_opponent_of_the_pool_has_a_probability_for_each_situation() -> None:
+    """The policies of the games of two moves give numbers of 0 to 1 whatever happened."""
+    for game in GAMES[:2]:
+        grader = graders[game]
+        draws = random.Random(1)
+        for policy in {policy for kind in grader.POOL for policy in kind}:
+            for _ in range(50):
+                now = grader.Situation()
+                for _ in range(grader.ROUNDS):
+                    assert 0 <= policy(now) <= 1, policy
+                    now = now.after(draws.randrange(2), draws.randrange(2))
+
+
+def test_every_opponent_of_the_blotto_pool_sends_soldiers_it_has() -> None:
+    """Allocations are six numbers, none negative, 120 in all at most, whatever the row player sent."""
+    grader = graders["colonel_blotto"]
+    draws = random.Random(1)
+    sent = [None, [20] * 6, [120, 0, 0, 0, 0, 0], [0] * 6, [0, 0, 30, 30, 30, 30], [0, 1, 2, 3, 4, 110]]
+    for opponent in {*grader.POOL}:
+        for row_last in sent * 50:
+            allocation = opponent(draws, None if row_last is None else [*row_last])
+            assert grader.is_legal(allocation) and (sum(allocation) == 120 or row_last == [0] * 6), opponent
+    assert all(sum(allocation) == 120 for allocation in grader.NEARLY_BALANCED)
+
+
+def test_little_can_be_won_from_the_balanced_colonel() -> None:
+    """Against the mixture near the equilibrium, the best replies to the published opponent win nothing much."""
+    grader = graders["colonel_blotto"]
+    draws = random.Random(1)
+    others = [grader.balanced(draws, None) for _ in range(20_000)]
+    for row in ([0, 0, 30, 30, 30, 30], [24, 24, 24, 24, 24, 0], [20] * 6, [40, 20, 20, 20, 10, 10]):
+        assert sum(grader.row_payoff(row, other) for other in others) / len(others) < 0.1, row
 
 
 def test_the_two_games_of_two_moves_share_their_player_program() -> None:

@@ -24,7 +24,7 @@ CHECKED_ROUND = 2
 
 def predicted(stream, game, history):
     first = history[0][0]
-    return first if DRAWS[stream][len(history) * GAMES + game] < 0.8 else 1 - first
+    return 0 if DRAWS[stream][len(history) * GAMES + game] < (0.8 if first == 0 else 1 - 0.8) else 1
 
 
 def best_reply(stream, game, history):
