@@ -161,7 +161,7 @@ def prepare_task(
     *,
     source: Path | None,
     with_data: bool,
-    accelerator: Accelerator,
+    accelerator: Accelerator = "cpu",
     on_progress: Progress,
 ) -> None:
     """Build the task's environments and, where it has data to prepare, put that in place; safe to repeat."""
