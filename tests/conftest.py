@@ -1,13 +1,14 @@
 """What every test shares: marks that need a part of the host, and a task small enough for hundreds of episodes.
 
 A test marked `kernel` is skipped where bubblewrap puts up no sandbox, `landlock` where that puts up none, `cgroup` where
-control groups cannot be written, `network` where no package index can be reached. Where MLGYM_LITE_REQUIRE names the mark
-(CI sets it), a missing part is a failure instead.
+control groups cannot be written, `network` where no package index can be reached, `reference` where the packages of that
+extra are not installed. Where MLGYM_LITE_REQUIRE names the mark (CI sets it), a missing part is a failure instead.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import urllib.request
 from collections.abc import Callable
@@ -48,13 +49,16 @@ def _missing(mark: str) -> str:
             urllib.request.urlopen(f"{index.rstrip('/')}/pip/", timeout=20).close()
         except (OSError, ValueError) as error:
             return f"no package index answers at {index}: {error}"
+    if mark == "reference":
+        absent = [name for name in ("gymnasium", "gymnax", "minatar") if importlib.util.find_spec(name) is None]
+        return f"{', '.join(absent)}: not installed; the extra `reference` brings them" if absent else ""
     return ""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail a test whose mark names a part that is missing."""
     required = os.environ.get("MLGYM_LITE_REQUIRE", "").split(",")
-    for mark in ("kernel", "landlock", "cgroup", "network"):
+    for mark in ("kernel", "landlock", "cgroup", "network", "reference"):
         if item.get_closest_marker(mark) is None:
             continue
         reason = _missing(mark)

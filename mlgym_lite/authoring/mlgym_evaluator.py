@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-MLGYM_WORKSPACE = "/home/agent/workspace"
+from mlgym_lite.config.actions_file import MLGYM_WORKSPACE
+
 _RUNS_WHAT_IT_READS = {
     "pickle.load", "pickle.loads", "cPickle.load", "dill.load", "joblib.load", "cloudpickle.load", "torch.load",
     "pd.read_pickle", "pandas.read_pickle", "eval", "exec", "os.system", "os.popen", "importlib.import_module", "__import__",

@@ -22,12 +22,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mlgym_lite.authoring.mlgym_checkout import MLGymTask, read_task
-from mlgym_lite.authoring.mlgym_evaluator import MLGYM_WORKSPACE, Facts, look_at, named_files
+from mlgym_lite.authoring.mlgym_evaluator import Facts, look_at, named_files
 from mlgym_lite.authoring.mlgym_holes import Hole, Plan, find_holes, holes_page
-from mlgym_lite.authoring.mlgym_known import KNOWN_TASKS, LESS_IS_BETTER, Direction, Known
+from mlgym_lite.authoring.mlgym_known import KNOWN_TASKS, LESS_IS_BETTER, Known
 from mlgym_lite.authoring.mlgym_packages import packages_for
 from mlgym_lite.authoring.mlgym_texts import Decided, instruction, solution, task_toml
+from mlgym_lite.config.actions_file import MLGYM_WORKSPACE
+from mlgym_lite.config.harbor import Direction
 from mlgym_lite.errors import OutputError, TaskError
+from mlgym_lite.isolation.marked_folders import aside_folder
 
 _WRAPPER = Path(__file__).with_name("mlgym_wrapper")
 _MOST_SENT_BYTES = 200 << 20
@@ -77,17 +80,16 @@ def import_task(checkout: Path, config: str, output: Path, choices: ImportChoice
     task = read_task(checkout, config)
     importer = _Importer(task, choices)
     importer.check()
-    aside = output.absolute().with_name(f".{output.absolute().name}.part-{os.getpid()}")
+    final = output.absolute()
     try:
-        aside.mkdir(parents=True)
-        importer.write(aside, output.absolute().name)
-        if output.is_dir():
-            output.rmdir()
-        os.replace(aside, output)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with aside_folder(final) as aside:
+            importer.write(aside / final.name, final.name)
+            if output.is_dir():
+                output.rmdir()
+            os.replace(aside / final.name, output)
     except OSError as error:
         raise OutputError(f"{error.filename or output}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return importer.imported(output)
 
 
@@ -196,7 +198,7 @@ class _Importer:
         return sorted({task.evaluator, *self._plan.pristine_code, *task.data, *named})
 
     def write(self, folder: Path, name: str) -> None:
-        """Write everything into an empty folder."""
+        """Write everything into a new folder."""
         task = self._task
         _copy({at: source for at, source in task.files.items() if at not in self._plan.hidden}, folder / "environment")
         read_only = {*task.data, *((task.evaluator,) if task.read_only_evaluator else ())} - self._plan.hidden

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-Direction = Literal["maximize", "minimize"]
+from mlgym_lite.config.harbor import Direction
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from mlgym_lite.authoring.mlgym_checkout import MLGymTask
-from mlgym_lite.authoring.mlgym_evaluator import MLGYM_WORKSPACE
 from mlgym_lite.authoring.mlgym_holes import Plan
-from mlgym_lite.authoring.mlgym_known import Direction
+from mlgym_lite.config.actions_file import MLGYM_WORKSPACE
+from mlgym_lite.config.harbor import Direction
 
 _SPARE_SECONDS = 60
 _VALIDATIONS = 1000

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from mlgym_lite.errors import OutputError, TaskError
+from mlgym_lite.isolation.marked_folders import aside_folder
 from mlgym_lite.shipped_files import shipped_task_names
 
 Kind = Literal["table", "player"]
@@ -45,13 +44,9 @@ def new_task(name: str, *, within: Path, kind: Kind = "table") -> NewTask:
     if os.path.lexists(folder):
         raise OutputError(f"{folder}: is there already and is left as it is; choose another name, or another folder with --in")
     try:
-        aside = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=within))
-        try:
-            files = _write(name, _SKELETONS / kind, aside)
-            os.rename(aside, folder)
-        except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise
+        with aside_folder(folder) as aside:
+            files = _write(name, _SKELETONS / kind, aside / name)
+            os.rename(aside / name, folder)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another folder with --in") from error
     return NewTask(name=name, folder=folder, kind=kind, files=files)
@@ -70,7 +65,7 @@ def _check_name(name: str) -> None:
 
 
 def _write(name: str, skeleton: Path, folder: Path) -> tuple[str, ...]:
-    """Write a skeleton's files into an empty folder."""
+    """Write a skeleton's files into a new folder."""
     files = []
     for source in sorted(skeleton.rglob("*")):
         path = source.relative_to(skeleton)
@@ -82,7 +77,6 @@ def _write(name: str, skeleton: Path, folder: Path) -> tuple[str, ...]:
         if target.suffix == ".sh":
             target.chmod(0o777 & ~_umask())
         files.append(str(path))
-    folder.chmod(0o777 & ~_umask())
     return tuple(files)
 
 

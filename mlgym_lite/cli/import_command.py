@@ -44,8 +44,8 @@ def mlgym(
     with it its holes: what is known of them is printed and stands in OUTPUT/HOLES.md.
     """
     from mlgym_lite.authoring.mlgym_import import ImportChoices, import_task
-    from mlgym_lite.authoring.mlgym_known import Direction
     from mlgym_lite.cli.printing import harmless, print_json
+    from mlgym_lite.config.harbor import Direction
 
     choices = ImportChoices(
         metric=metric, direction=cast("Direction | None", direction), score_noise=score_noise, pristine=pristine, hide=hide,

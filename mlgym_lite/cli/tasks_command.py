@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
 from mlgym_lite.cli import options as shared
-
-VARIANTS: tuple[Literal["full", "mini"], ...] = ("full", "mini")
 
 
 @click.command("tasks")
@@ -20,7 +18,7 @@ def command(data: Path | None, as_json: bool) -> None:
     from mlgym_lite.cli.printing import print_json
     from mlgym_lite.config.data_folder import data_bytes, is_ready
     from mlgym_lite.config.places import places
-    from mlgym_lite.config.task_file import load_task
+    from mlgym_lite.config.task_file import VARIANTS, load_task
     from mlgym_lite.episode.known_baselines import known_baseline
     from mlgym_lite.shipped_files import shipped_task_names
 
@@ -60,7 +58,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     from mlgym_lite.cli.printing import number
 
     ready = ", ".join(variant for variant, is_there in row["variants"].items() if is_there) or "none"
-    baselines = [number(row["baselines"][variant]) for variant in VARIANTS]
+    baselines = map(number, row["baselines"].values())
     return (row["name"], row["domain"], row["metric"], row["direction"], *baselines, ready, _size(row))
 
 

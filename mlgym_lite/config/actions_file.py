@@ -81,6 +81,8 @@ def _line_step(path: Path, number: int, value: Any) -> RecordedStep:
     raise ActionsError(f'{path}: line {number}: expected a text or an object with a text "action", not {shown}')
 
 
+MLGYM_WORKSPACE = "/home/agent/workspace"
+"""Where an agent of MLGym works, as its recordings and programs name it."""
 _ENDINGS = frozenset(f"exit_{reason}" for reason in ("context", "cost", "error", "format", "api", "forfeit")) | {"skip"}
 """What MLGym records in place of an action where it ended the episode itself."""
 _SCORED = re.compile(r"^Evaluation Score: \{", re.MULTILINE)

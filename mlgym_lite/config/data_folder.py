@@ -64,12 +64,14 @@ def find_data(task: Task, variant: Variant, places: Places) -> DataTrees:
     if task.data is None:
         return DataTrees(agent=None, judge=None)
     if variant == "mini":
+        if task.data.mini is not None:
+            return _trees(task.path(task.data.mini))
         made = made_mini_folder(task, places)
-        if made is None and task.data.mini is None:
+        if made is None:
             raise DataError(f"{task.name} has no mini variant")
-        if made is not None and not (made / MANIFEST).is_file():
+        if not (made / MANIFEST).is_file():
             raise DataError(f"{task.name}: its mini data is not in {made}; run `mlgym-lite prepare {task.name}` once")
-        return _trees(made or task.path(task.data.mini or ""))
+        return _trees(made)
     folder = full_folder(task, places)
     if not (folder / MANIFEST).is_file():
         raise DataError(f"{task.name}: its full data is not in {folder}. {_how_to_get(task)}")

@@ -22,6 +22,7 @@ from mlgym_lite.errors import TaskError
 from mlgym_lite.shipped_files import shipped_task_names, tasks_folder
 
 Variant = Literal["full", "mini"]
+VARIANTS: tuple[Variant, ...] = ("full", "mini")
 ScoringKind = Literal["clean", "parity"]
 WORKSPACE = "/workspace"
 

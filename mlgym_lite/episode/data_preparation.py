@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mlgym_lite.config.data_folder import (
@@ -24,12 +24,10 @@ from mlgym_lite.config.data_folder import (
 )
 from mlgym_lite.config.places import Places
 from mlgym_lite.config.task_file import Task
+from mlgym_lite.episode.environments import Progress, preparing_python
 from mlgym_lite.errors import DataError
 from mlgym_lite.isolation.marked_folders import aside_folder, one_at_a_time
-from mlgym_lite.isolation.virtual_environments import BuildRequest, built_environment, find_interpreter
 from mlgym_lite.processes import run_program
-
-Progress = Callable[[str], None]
 
 _SHOWN_OUTPUT = 2000
 
@@ -47,7 +45,7 @@ def make_mini_data(task: Task, places: Places, on_progress: Progress | None) -> 
                 return
             if on_progress:
                 on_progress(f"making the mini data of {task.name} (once for this host)")
-            _run(task, [sys.executable, task.path(task.data.mini_program), aside], dict(os.environ), lambda line: None)
+            _run(task, [sys.executable, task.path(task.data.mini_program), aside], None, None)
             _publish(aside, folder, None)
 
 
@@ -63,7 +61,7 @@ def prepare_full_data(
         on_progress(f"{task.name}: the data in {folder} is complete")
         return
     _check_source(task, source)
-    command = [_interpreter(task, places, environment, on_progress), task.path(task.data.prepare)]
+    command = [preparing_python(task, places, environment, on_progress), task.path(task.data.prepare)]
     if task.data.download and source is None:
         where = ", ".join(task.data.download.repositories)
         on_progress(f"{task.name}: downloading about {task.data.download.megabytes} MB from {where}")
@@ -92,23 +90,7 @@ def _told(folder: Path, setting: str) -> Iterator[None]:
         ) from error
 
 
-def _interpreter(task: Task, places: Places, environment: Mapping[str, str], on_progress: Progress) -> Path:
-    """The Python that prepares: this one, or one with the packages the task asks for."""
-    assert task.data is not None
-    if task.data.prepare_requirements is None:
-        return Path(sys.executable)
-    base = built_environment(
-        BuildRequest(
-            requirements=task.path(task.data.prepare_requirements), interpreter=find_interpreter(), cache=places.cache,
-            environment=environment, timeout_seconds=task.file.environment.build_timeout_sec, task_name=task.name,
-            on_progress=on_progress,
-        )
-    )  # fmt: skip
-    assert base.folder is not None
-    return base.folder / "bin" / "python"
-
-
-def _run(task: Task, command: list[str | Path], environment: Mapping[str, str], on_line: Progress) -> None:
+def _run(task: Task, command: list[str | Path], environment: Mapping[str, str] | None, on_line: Progress | None) -> None:
     program = Path(command[1]).name
     result = run_program(command, environment=environment, on_line=on_line)
     if result.status != 0:

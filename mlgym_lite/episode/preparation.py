@@ -16,7 +16,8 @@ from mlgym_lite.config.places import Places
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.sandbox_profile import SandboxProfile, load_profile
 from mlgym_lite.config.task_file import Task, Variant, expand
-from mlgym_lite.episode.data_preparation import Progress, make_mini_data, prepare_full_data
+from mlgym_lite.episode.data_preparation import make_mini_data, prepare_full_data
+from mlgym_lite.episode.environments import Progress, agent_base, grader_base
 from mlgym_lite.episode.network import check_wheelhouse
 from mlgym_lite.episode.sandboxes import EpisodeSandboxes
 from mlgym_lite.errors import LimitError
@@ -24,15 +25,6 @@ from mlgym_lite.isolation.limits import cpu_count
 from mlgym_lite.isolation.mechanisms import choose_mechanism
 from mlgym_lite.isolation.protocol import Limits, Mount
 from mlgym_lite.isolation.torch_builds import Accelerator, acceptable_builds
-from mlgym_lite.isolation.virtual_environments import (
-    BaseEnvironment,
-    BuildRequest,
-    Interpreter,
-    bare_environment,
-    built_environment,
-    existing_environment,
-    find_interpreter,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,50 +99,6 @@ def _limits(task: Task, settings: RunSettings, profile: SandboxProfile) -> Limit
         temporary_bytes=min(profile.temporary_mb << 20, memory // 2),
         home_bytes=min(profile.home_mb << 20, memory // 4),
         shared_memory_bytes=min(profile.shared_memory_mb << 20, memory // 4),
-    )
-
-
-def agent_base(
-    task: Task,
-    python: Path | None,
-    places: Places,
-    environment: Mapping[str, str],
-    on_progress: Progress | None,
-    accelerators: tuple[Accelerator, ...],
-) -> BaseEnvironment:
-    """What the agent's virtual environment is layered over."""
-    if python is not None:
-        return existing_environment(find_interpreter(python))
-    return _base(task, task.file.metadata.mlgym_lite.requirements, places, environment, on_progress, accelerators)
-
-
-def grader_base(task: Task, places: Places, environment: Mapping[str, str], on_progress: Progress | None) -> BaseEnvironment:
-    """What the grader's virtual environment is layered over; never the agent's choice."""
-    return _base(task, task.file.metadata.mlgym_lite.grader_requirements, places, environment, on_progress)
-
-
-def _base(
-    task: Task,
-    requirements: str | None,
-    places: Places,
-    environment: Mapping[str, str],
-    on_progress: Progress | None,
-    accelerators: tuple[Accelerator, ...] = ("cpu", "gpu"),
-) -> BaseEnvironment:
-    interpreter: Interpreter = find_interpreter()
-    if requirements is None:
-        return bare_environment(interpreter)
-    return built_environment(
-        BuildRequest(
-            requirements=task.path(requirements),
-            interpreter=interpreter,
-            cache=places.cache,
-            environment=environment,
-            timeout_seconds=task.file.environment.build_timeout_sec,
-            task_name=task.name,
-            on_progress=on_progress,
-            accelerators=accelerators,
-        )
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mlgym_lite.agents.scripted import ScriptedAgent
-from mlgym_lite.config.actions_file import Recording, read_recording
+from mlgym_lite.config.actions_file import MLGYM_WORKSPACE, Recording, read_recording
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import WORKSPACE, Task, load_task
 from mlgym_lite.episode.engine import Episode
@@ -24,8 +24,6 @@ from mlgym_lite.episode.located import without_roots
 from mlgym_lite.episode.outcome import Attempt, Step
 from mlgym_lite.episode.runner import Listeners, mounts_for
 from mlgym_lite.errors import ActionsError
-
-_MLGYM_WORKSPACE = "/home/agent/workspace"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,11 +192,11 @@ def _placed(action: str, plan: ReplayPlan, root: str) -> str:
     has_home = plan.task.file.metadata.mlgym_lite.home_workspace and not root
     if not plan.recording.is_of_mlgym or has_home:
         return action
-    return action.replace(_MLGYM_WORKSPACE, root + WORKSPACE)
+    return action.replace(MLGYM_WORKSPACE, root + WORKSPACE)
 
 
 def _comparable(observation: str) -> str:
-    return without_roots(observation).replace(_MLGYM_WORKSPACE, WORKSPACE).rstrip()
+    return without_roots(observation).replace(MLGYM_WORKSPACE, WORKSPACE).rstrip()
 
 
 def _validate_as_recorded(episode: Episode, plan: ReplayPlan, step: int) -> None:

@@ -74,12 +74,15 @@ class _Checker:
         yield baseline
         yield self._empty()
         scripts = sorted((self._task.folder / "cheats").glob("*.sh"))
-        if scripts and baseline.score is None:
+        score = baseline.score
+        if not scripts:
+            return
+        if score is None:
             detail = f"{len(scripts)} scripts were not run: the baseline has no score to compare theirs with"
             yield self._result("cheats", passed=False, score=None, detail=detail)
             return
         with ThreadPoolExecutor(max_workers=max(1, cpu_count())) as pool:
-            yield from pool.map(lambda script: self._cheat(script, baseline.score), scripts)
+            yield from pool.map(lambda script: self._cheat(script, score), scripts)
 
     def _run(self, agent: Agent, name: str, listeners: Listeners | None = None) -> Outcome:
         settings = replace(self._settings, output=self._record(name))
@@ -132,8 +135,7 @@ class _Checker:
         detail = outcome.ending.detail if outcome.score is None else "an empty submission was scored"
         return self._result("empty submission", passed=outcome.score is None, score=outcome.score, detail=detail)
 
-    def _cheat(self, script: Path, baseline: float | None) -> CheckResult:
-        assert baseline is not None
+    def _cheat(self, script: Path, baseline: float) -> CheckResult:
         agent = ScriptedAgent([f'bash "$MLGYM_LITE_ROOT"/cheats/{shlex.quote(script.name)}', "submit"], ("cheats",))
         try:
             outcome = self._run(agent, script.name)

@@ -18,7 +18,7 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,9 +144,9 @@ class BuildRequest:
 def built_environment(request: BuildRequest) -> BaseEnvironment:
     """The base for a requirements file, built with uv at the first call on this host."""
     interpreter = request.interpreter
-    folders = [request.cache / "environments" / _key(request, accelerator) for accelerator in request.accelerators]
-    folder = next((folder for folder in folders if (folder / "complete").is_file()), folders[0])
-    if not (folder / "complete").is_file():
+    folder = next((place for place in _places(request) if (place / "complete").is_file()), None)
+    if folder is None:
+        folder = next(_places(request))
         _build(folder, request)
     return BaseEnvironment(
         interpreter=bare_environment(interpreter).interpreter,
@@ -154,6 +154,11 @@ def built_environment(request: BuildRequest) -> BaseEnvironment:
         package_folders=(f"{INSIDE_BASE}/lib/python{interpreter.version}/site-packages",),
         program_folders=(f"{INSIDE_BASE}/bin",),
     )
+
+
+def _places(request: BuildRequest) -> Iterator[Path]:
+    """Where the builds that will do are kept, worked out one after the other."""
+    return (request.cache / "environments" / _key(request, accelerator) for accelerator in request.accelerators)
 
 
 def _key(request: BuildRequest, accelerator: Accelerator) -> str:

@@ -18,7 +18,7 @@ import pytest
 
 from mlgym_lite.config.places import Places, places
 from mlgym_lite.config.task_file import Task, load_task
-from mlgym_lite.episode.preparation import agent_base
+from mlgym_lite.episode.environments import agent_base
 from mlgym_lite.isolation.virtual_environments import BuildRequest, built_environment, find_interpreter
 
 TASK = Path(__file__).resolve().parents[2] / "tasks" / "mnli"

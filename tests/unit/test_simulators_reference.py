@@ -1,16 +1,13 @@
 """The simulators of the reinforcement-learning tasks do what gymnasium, MinAtar and gymnax do, step by step.
 
-These packages are for this comparison only. Where they are missing the tests are skipped, or fail if
-MLGYM_LITE_REQUIRE names `reference`.
+These packages are for this comparison only; the mark `reference` says what happens where they are missing.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -29,19 +26,6 @@ def foreign_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-@pytest.fixture
-def reference() -> Callable[[str], ModuleType]:
-    """Imports a reference package; a missing one skips the test, or fails it where it was declared present."""
-
-    def package(name: str) -> ModuleType:
-        if importlib.util.find_spec(name) is None:
-            required = "reference" in os.environ.get("MLGYM_LITE_REQUIRE", "").split(",")
-            (pytest.fail if required else pytest.skip)(f"{name} is not installed; the extra `reference` brings it")
-        return importlib.import_module(name)
-
-    return package
 
 
 class Foretold:
@@ -121,9 +105,9 @@ def swinging(simulator: Any, generator: np.random.Generator) -> np.ndarray:
     return forces.astype(np.float32)
 
 
-def test_the_mountain_car_is_gymnax_s(reference: Callable[[str], ModuleType]) -> None:
+def test_the_mountain_car_is_gymnax_s() -> None:
     """Positions, velocities, rewards, ends and time limits agree over 96,000 steps, resets included."""
-    theirs = Gymnax(reference("gymnax"), "MountainCarContinuous-v0")
+    theirs = Gymnax(importlib.import_module("gymnax"), "MountainCarContinuous-v0")
     module = module_at(TASKS / "mountain_car" / "tests" / "simulator.py")
     generator, drawn = np.random.default_rng(0), Foretold()
     ours = module.Simulator(ROWS, drawn, as_published=True)
@@ -149,9 +133,9 @@ def test_the_mountain_car_is_gymnax_s(reference: Callable[[str], ModuleType]) ->
     assert ends > 300 and limits > 10 and walls > 100
 
 
-def test_whole_runs_of_the_mountain_car_are_gymnasium_s(reference: Callable[[str], ModuleType]) -> None:
+def test_whole_runs_of_the_mountain_car_are_gymnasium_s() -> None:
     """Without being set right in between, episodes agree; only a car at the left end keeps its velocity in ours."""
-    gymnasium = reference("gymnasium")
+    gymnasium = importlib.import_module("gymnasium")
     module = module_at(TASKS / "mountain_car" / "tests" / "simulator.py")
     generator, drawn = np.random.default_rng(1), Foretold()
     ours = module.Simulator(1, drawn, as_published=True)
@@ -182,9 +166,9 @@ def test_whole_runs_of_the_mountain_car_are_gymnasium_s(reference: Callable[[str
     assert steps > 5_000 and ends > 30 and limits >= 4 and walls > 0
 
 
-def test_breakout_is_gymnax_s(reference: Callable[[str], ModuleType]) -> None:
+def test_breakout_is_gymnax_s() -> None:
     """Every field and every observation agrees over 128,000 steps: losses, refilled bricks and time limits included."""
-    theirs = Gymnax(reference("gymnax"), "Breakout-MinAtar")
+    theirs = Gymnax(importlib.import_module("gymnax"), "Breakout-MinAtar")
     module = module_at(TASKS / "breakout" / "tests" / "simulator.py")
     generator, drawn = np.random.default_rng(2), Foretold()
     ours = module.Simulator(ROWS, drawn)
@@ -223,9 +207,9 @@ def test_breakout_is_gymnax_s(reference: Callable[[str], ModuleType]) -> None:
     assert ends > 200 and limits > 20 and refills > 50
 
 
-def test_breakout_is_minatar_s(reference: Callable[[str], ModuleType]) -> None:
+def test_breakout_is_minatar_s() -> None:
     """Every observation, reward and end agrees with MinAtar's without sticky actions, over 20,000 steps."""
-    environment = reference("minatar").Environment("breakout", sticky_action_prob=0.0)
+    environment = importlib.import_module("minatar").Environment("breakout", sticky_action_prob=0.0)
     environment.seed(3)
     module = module_at(TASKS / "breakout" / "tests" / "simulator.py")
     generator, drawn = np.random.default_rng(3), Foretold()
@@ -252,9 +236,9 @@ def test_breakout_is_minatar_s(reference: Callable[[str], ModuleType]) -> None:
     assert bricks > 1_000 and ends > 20 and full > 10
 
 
-def test_the_maze_is_gymnax_s(reference: Callable[[str], ModuleType]) -> None:
+def test_the_maze_is_gymnax_s() -> None:
     """Every field and every observation agrees over 128,000 steps: throws, chance ends and time limits included."""
-    theirs = Gymnax(reference("gymnax"), "MetaMaze-misc")
+    theirs = Gymnax(importlib.import_module("gymnax"), "MetaMaze-misc")
     module = module_at(TASKS / "meta_maze" / "tests" / "simulator.py")
     np.testing.assert_array_equal(module.FREE, theirs.environment.env_map)
     np.testing.assert_array_equal(module.CELLS, theirs.environment.coords)
