@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.argument("tasks", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Check every shipped task.")
 @click.option("--variant", type=click.Choice(["full", "mini"]), default="mini", show_default=True, help="Which variant to run.")
+@click.option("--better", is_flag=True, help="Also check that solution/better.sh scores better than the baseline.")
 @click.option("--file-only", is_flag=True, help="Read and check the files, run nothing.")
 @shared.isolation
 @shared.data
@@ -27,6 +28,7 @@ def command(
     tasks: tuple[str, ...],
     every: bool,
     variant: str,
+    better: bool,
     file_only: bool,
     isolation: str,
     data: Path | None,
@@ -58,12 +60,12 @@ def command(
     def tell(result: CheckResult) -> None:
         mark = "ok  " if result.passed else "FAIL"
         detail = one_line(result.detail, 160) if result.passed else harmless(result.detail)
-        click.echo(f"{mark} {result.task}: {result.name}: {number(result.score)}  {detail}", err=True)
+        click.echo(f"{mark} {result.task}: {result.name}: {number(result.score)}  {result.seconds:.1f} s  {detail}", err=True)
 
     for task in loaded:
         click.echo(f"{task.name}: {harmless(str(task.folder))}: the files are sound", err=True)
         if not file_only:
-            results += check_task(task, settings, places(data=data).cache, tell)
+            results += check_task(task, settings, places(data=data).cache, tell, better=better)
     if as_json:
         content: dict[str, Any] = {"results": [asdict(result) for result in results], "problems": problems}
         print_json(content)

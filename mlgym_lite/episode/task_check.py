@@ -1,7 +1,8 @@
 """Checking a task: its baseline must be scored, an empty submission must not be, and no cheat may gain anything.
 
 Each check is an episode of its own. A cheat is a script in the task's cheats/ folder; it runs in the agent's sandbox and then
-submits. It has gained when it is scored better than the baseline by more than the task's `score_noise`.
+submits. It has gained when it is scored better than the baseline by more than the task's `score_noise`. On request the better
+method is checked too: solution/better.sh must gain, or the task cannot tell methods apart.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import os
 import shlex
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from mlgym_lite.agents.baseline import BaselineAgent
 from mlgym_lite.agents.protocol import Agent
@@ -36,27 +39,39 @@ class CheckResult:
 
     task: str
     name: str
-    """`baseline`, `empty submission`, a cheat's file name, or `cheats` where none was run."""
+    """`baseline`, `empty submission`, `better method`, a cheat's file name, or `cheats` where none was run."""
     passed: bool
     score: float | None
     detail: str
+    seconds: float
+    """Wall time of the episode."""
     record: str | None = None
     """The run directory of what failed, which is kept."""
 
 
-def check_task(task: Task, settings: RunSettings, cache: Path, on_result: Callable[[CheckResult], None]) -> list[CheckResult]:
-    """Check one task, telling each result as it comes."""
+def check_task(
+    task: Task, settings: RunSettings, cache: Path, on_result: Callable[[CheckResult], None], *, better: bool = False
+) -> list[CheckResult]:
+    """Check one task, telling each result as it comes; with `better`, also that solution/better.sh beats the baseline."""
     folder = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}check-"))
     results: list[CheckResult] = []
     try:
         with marked(folder / LOCK_NAME):
-            for result in _Checker(task, settings, cache, folder).results():
+            for result in _Checker(task, settings, cache, folder).results(better):
                 on_result(result)
                 results.append(result)
     finally:
         if all(result.passed or result.record is None for result in results):  # what failed can be looked into
             shutil.rmtree(folder, ignore_errors=True)
     return results
+
+
+class _Verdict(NamedTuple):
+    """What a check found."""
+
+    passed: bool
+    score: float | None
+    detail: str
 
 
 class _Checker:
@@ -68,21 +83,32 @@ class _Checker:
         self._cache = cache
         self._folder = folder
 
-    def results(self) -> Iterator[CheckResult]:
+    def results(self, better: bool) -> Iterator[CheckResult]:
         """Check one thing after the other; cheats run side by side."""
-        baseline = self._baseline()
+        baseline = self._result("baseline", self._baseline)
         yield baseline
-        yield self._empty()
-        scripts = sorted((self._task.folder / "cheats").glob("*.sh"))
+        yield self._result("empty submission", self._empty)
         score = baseline.score
+        if better:
+            yield self._result("better method", lambda: self._better(score))
+        scripts = sorted((self._task.folder / "cheats").glob("*.sh"))
         if not scripts:
             return
         if score is None:
             detail = f"{len(scripts)} scripts were not run: the baseline has no score to compare theirs with"
-            yield self._result("cheats", passed=False, score=None, detail=detail)
+            yield self._result("cheats", lambda: _Verdict(passed=False, score=None, detail=detail))
             return
         with ThreadPoolExecutor(max_workers=max(1, cpu_count())) as pool:
-            yield from pool.map(lambda script: self._cheat(script, score), scripts)
+            yield from pool.map(lambda script: self._result(script.name, lambda: self._cheat(script, score)), scripts)
+
+    def _result(self, name: str, check: Callable[[], _Verdict]) -> CheckResult:
+        """Run one check."""
+        started = time.monotonic()
+        verdict = check()
+        seconds = time.monotonic() - started
+        record = self._record(name)
+        kept = None if verdict.passed or not record.exists() else str(record)
+        return CheckResult(task=self._task.name, name=name, seconds=seconds, record=kept, **verdict._asdict())
 
     def _run(self, agent: Agent, name: str, listeners: Listeners | None = None) -> Outcome:
         settings = replace(self._settings, output=self._record(name))
@@ -92,72 +118,82 @@ class _Checker:
         """The run directory of a check."""
         return self._folder / (f"cheat-{name[:-3]}" if name.endswith(".sh") else name.replace(" ", "-"))
 
-    def _result(self, name: str, *, passed: bool, score: float | None, detail: str) -> CheckResult:
-        record = self._record(name)
-        kept = None if passed or not record.exists() else str(record)
-        return CheckResult(task=self._task.name, name=name, passed=passed, score=score, detail=detail, record=kept)
+    def _baseline(self) -> _Verdict:
+        purpose = "a task runs without it, but a check compares cheats with what it scores"
+        verdict = self._solution("solve.sh", "baseline", purpose)
+        return verdict if verdict.score is None or not verdict.passed else self._compared(verdict.score)
 
-    def _baseline(self) -> CheckResult:
-        if not (self._task.folder / "solution" / "solve.sh").is_file():
-            detail = "solution/solve.sh is missing; a task runs without it, but a check compares cheats with what it scores"
-            return self._result("baseline", passed=False, score=None, detail=detail)
+    def _better(self, baseline: float | None) -> _Verdict:
+        verdict = self._solution("better.sh", "better method", "it shows that the task can tell methods apart")
+        if verdict.score is None or baseline is None or not verdict.passed:
+            return verdict._replace(passed=False)
+        gained = self._gains(verdict.score, baseline)
+        detail = f"{'gained' if gained else 'gained nothing'} over the baseline's {baseline:.6g}"
+        return _Verdict(passed=gained, score=verdict.score, detail=detail)
+
+    def _solution(self, script: str, name: str, purpose: str) -> _Verdict:
+        """Run a script of solution/, which must succeed and be scored."""
+        if not (self._task.folder / "solution" / script).is_file():
+            return _Verdict(passed=False, score=None, detail=f"solution/{script} is missing; {purpose}")
         steps: list[Step] = []
         listeners = Listeners(on_step=lambda _, step: steps.append(step))
         try:
-            outcome = self._run(BaselineAgent(self._task, os.environ), "baseline", listeners)
+            outcome = self._run(BaselineAgent(self._task, os.environ, script), name, listeners)
         except IsolationError:
             raise
         except MLGymLiteError as error:
-            return self._result("baseline", passed=False, score=None, detail=f"{error}{_failure_of(steps)}")
-        score, failure = outcome.score, _failure_of(steps)
-        if score is None or failure:
-            detail = f"was not scored: {outcome.ending.detail}" if score is None else "was scored all the same"
-            return self._result("baseline", passed=False, score=None, detail=detail + failure)
-        return self._compared(score)
+            return _Verdict(passed=False, score=None, detail=f"{error}{_failure_of(script, steps)}")
+        score, failure = outcome.score, _failure_of(script, steps)
+        if score is None:
+            return _Verdict(passed=False, score=None, detail=f"was not scored: {outcome.ending.detail}{failure}")
+        if failure:
+            return _Verdict(passed=False, score=None, detail=f"was scored all the same{failure}")
+        return _Verdict(passed=True, score=score, detail="scored")
 
-    def _compared(self, score: float) -> CheckResult:
+    def _compared(self, score: float) -> _Verdict:
         """Compare the baseline's score with the one task.toml states."""
         variant = self._settings.variant
         stated = self._task.stated_baseline(variant)
         if stated is None:
-            detail = f"scored; task.toml states no baseline for the {variant} variant"
-            return self._result("baseline", passed=True, score=score, detail=detail)
+            return _Verdict(passed=True, score=score, detail=f"scored; task.toml states no baseline for the {variant} variant")
         expected, noise = stated[self._task.metric], self._task.score_noise(variant)
         close = abs(score - expected) <= noise + 1e-9 * abs(expected)
-        detail = f"stated as {expected:.6g}, may differ by {noise:g}"
-        return self._result("baseline", passed=close, score=score, detail=detail)
+        return _Verdict(passed=close, score=score, detail=f"stated as {expected:.6g}, may differ by {noise:g}")
 
-    def _empty(self) -> CheckResult:
+    def _empty(self) -> _Verdict:
         try:
             outcome = self._run(ScriptedAgent([_EMPTY, "submit"]), "empty submission")
         except MLGymLiteError as error:
-            return self._result("empty submission", passed=False, score=None, detail=str(error))
+            return _Verdict(passed=False, score=None, detail=str(error))
         detail = outcome.ending.detail if outcome.score is None else "an empty submission was scored"
-        return self._result("empty submission", passed=outcome.score is None, score=outcome.score, detail=detail)
+        return _Verdict(passed=outcome.score is None, score=outcome.score, detail=detail)
 
-    def _cheat(self, script: Path, baseline: float) -> CheckResult:
+    def _cheat(self, script: Path, baseline: float) -> _Verdict:
         agent = ScriptedAgent([f'bash "$MLGYM_LITE_ROOT"/cheats/{shlex.quote(script.name)}', "submit"], ("cheats",))
         try:
             outcome = self._run(agent, script.name)
         except GraderError as error:
-            return self._result(script.name, passed=False, score=None, detail=f"broke the grader: {error}")
+            return _Verdict(passed=False, score=None, detail=f"broke the grader: {error}")
         except MLGymLiteError as error:
-            return self._result(script.name, passed=False, score=None, detail=str(error))
+            return _Verdict(passed=False, score=None, detail=str(error))
         score = outcome.score
         if score is None:
-            return self._result(script.name, passed=True, score=None, detail=outcome.ending.detail)
-        noise = self._task.score_noise(self._settings.variant)
-        worth = baseline + noise if self._task.maximize else baseline - noise
-        gained = self._task.is_better(score, worth)
+            return _Verdict(passed=True, score=None, detail=outcome.ending.detail)
+        gained = self._gains(score, baseline)
         detail = "gained over the baseline" if gained else "scored, but gained nothing"
-        return self._result(script.name, passed=not gained, score=score, detail=detail)
+        return _Verdict(passed=not gained, score=score, detail=detail)
+
+    def _gains(self, score: float, baseline: float) -> bool:
+        """Whether a score is better than the baseline's by more than noise."""
+        noise = self._task.score_noise(self._settings.variant)
+        return self._task.is_better(score, baseline + noise if self._task.maximize else baseline - noise)
 
 
-def _failure_of(steps: list[Step]) -> str:
+def _failure_of(script: str, steps: list[Step]) -> str:
     """How the solution ended, with the last it said; empty where it went well or never ran."""
     if not steps or steps[0].exit_status == 0:
         return ""
     how = "ended the shell" if steps[0].exit_status is None else f"ended with exit status {steps[0].exit_status}"
     lines = steps[0].observation.strip().splitlines()[-_SHOWN_LINES:]
     said = "; its last output:\n" + "\n".join(f"    {line}" for line in lines) if lines else ", and printed nothing"
-    return f"\nsolution/solve.sh {how}{said}"
+    return f"\nsolution/{script} {how}{said}"

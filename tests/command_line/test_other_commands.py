@@ -8,11 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from program_harness import Program
 from tiny_task import TASK_TOML
 
 import mlgym_lite
-from mlgym_lite.shipped_files import shipped_task_names
+from mlgym_lite.cli.tasks_command import command as tasks_command
+from mlgym_lite.errors import TaskError
+from mlgym_lite.shipped_files import shipped_task_names, tasks_folder
 
 Make = Callable[..., Path]
 
@@ -65,6 +68,18 @@ def test_doctor_tells_a_cache_that_cannot_be_written(mlgym: Program) -> None:
     assert "cache folder" in ended.err and "Traceback" not in ended.err
 
 
+def test_tasks_lists_the_others_where_one_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One task file that cannot be read is told at the end and hides no other task."""
+    for name in ("battle_of_sexes", "colonel_blotto"):
+        shutil.copytree(tasks_folder() / name, tmp_path / name)
+    (tmp_path / "colonel_blotto" / "task.toml").write_text("schema_version = 3\n", encoding="utf-8")
+    monkeypatch.setattr("mlgym_lite.shipped_files._shipped", lambda _: tmp_path)
+    ended = CliRunner().invoke(tasks_command, ["--json"])
+    assert [task["name"] for task in json.loads(ended.stdout)] == ["battle_of_sexes"]
+    assert isinstance(ended.exception, TaskError)
+    assert "colonel_blotto" in str(ended.exception)
+
+
 def test_check_reads_files_only_where_asked(mlgym: Program, make_task: Make) -> None:
     """`check --file-only` runs nothing."""
     ended = mlgym("check", "--file-only", make_task())
@@ -103,6 +118,24 @@ def test_check_catches_a_score_that_can_be_forged(mlgym: Program, make_task: Mak
     )
     ended = mlgym("check", folder)
     ended.told_one_error(14, "2 of 4 checks failed", "baseline: stated as 1", "gain.sh: gained over the baseline")
+
+
+@pytest.mark.kernel
+def test_check_runs_the_better_method_where_asked(mlgym: Program, make_task: Make) -> None:
+    """`--better` passes where solution/better.sh gains, and says so where it does not, fails or is missing."""
+    grader = 'printf \'{"Score": %s}\' "$(cat /submission/answer.txt)" > /logs/verifier/reward.json\n'
+    task = {"solution/solve.sh": "echo 1 > answer.txt\n"}
+    better = make_task(grader=grader, files=task | {"solution/better.sh": "echo 2 > answer.txt\n"})
+    assert "better method" not in mlgym("check", better).err
+    ended = mlgym("check", better, "--better", "--json")
+    found = {result["name"]: result for result in json.loads(ended.out)["results"]}["better method"]
+    assert (ended.status, found["passed"], found["score"], found["detail"]) == (0, True, 2, "gained over the baseline's 1")
+    assert found["seconds"] > 0
+    poor = make_task("poor", grader=grader, files=task | {"solution/better.sh": "echo 1 > answer.txt\n"})
+    mlgym("check", poor, "--better").told_one_error(14, "better method: gained nothing over the baseline's 1")
+    failing = make_task("failing", grader=grader, files=task | {"solution/better.sh": "exit 3\n"})
+    mlgym("check", failing, "--better").told_one_error(14, "solution/better.sh ended with exit status 3")
+    mlgym("check", make_task("bare"), "--better").told_one_error(14, "better method: solution/better.sh is missing")
 
 
 @pytest.mark.kernel
