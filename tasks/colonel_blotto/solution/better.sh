@@ -2,7 +2,7 @@
 # A better method: one fixed allocation that gives up two fields.
 set -euo pipefail
 cat > strategy.py <<'END'
-"""A strategy that one fixed allocation that gives up two fields."""
+"""One fixed allocation, which gives up two fields."""
 
 
 def row_strategy(history):
