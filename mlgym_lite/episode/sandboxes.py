@@ -6,6 +6,7 @@ is particular to one role. The judge and the player get layers of their own, whi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -162,6 +163,8 @@ class EpisodeSandboxes:
         return [*base.mounts(), *further]
 
     def _shared_environment(self, base: BaseEnvironment, tools: str | None = None) -> dict[str, str]:
+        # A control group's share of the CPUs is not seen by libraries, which start a thread for each CPU of the host.
+        threads = {"OMP_NUM_THREADS": str(math.ceil(self.limits.cpus))} if self.limits.cpus else {}
         return {
             "PATH": search_path(base, tools=tools),
             "HOME": "/home/agent",
@@ -171,6 +174,7 @@ class EpisodeSandboxes:
             "TERM": "dumb",
             "VIRTUAL_ENV": INSIDE_VENV,
             "MLGYM_LITE_ROOT": "",
+            **threads,
         }
 
     @staticmethod

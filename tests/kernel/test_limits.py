@@ -207,3 +207,15 @@ def test_open_files_are_limited(open_episode: OpenEpisode) -> None:
         "python3 -c 'import os\nn = 0\ntry:\n  while True: os.dup(0); n += 1\nexcept OSError: print(250 < n < 300)'"
     )
     assert step.observation == "True\n"
+
+
+def test_libraries_are_told_how_many_cpus_there_are(open_episode: OpenEpisode) -> None:
+    """Numerical libraries start as many threads as the episode has CPUs, rounded up, and the agent may say otherwise."""
+    episode = open_episode(toml=TOML.replace("memory_mb = 512", "memory_mb = 512\ncpus = 0.5"))
+    assert episode.step("echo $OMP_NUM_THREADS").observation == "1\n"
+    assert episode.step("export OMP_NUM_THREADS=3; echo $OMP_NUM_THREADS").observation == "3\n"
+
+
+def test_without_a_limit_of_cpus_nothing_is_said(episode: Episode) -> None:
+    """A task that names no CPUs leaves the number of threads to the libraries."""
+    assert episode.step("echo ${OMP_NUM_THREADS-unset}").observation == "unset\n"
