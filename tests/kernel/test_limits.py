@@ -212,7 +212,7 @@ def test_open_files_are_limited(open_episode: OpenEpisode) -> None:
 def test_libraries_are_told_how_many_cpus_there_are(open_episode: OpenEpisode) -> None:
     """Numerical libraries start as many threads as the episode has CPUs, rounded up, and the agent may say otherwise."""
     episode = open_episode(toml=TOML.replace("memory_mb = 512", "memory_mb = 512\ncpus = 0.5"))
-    assert episode.step("echo $OMP_NUM_THREADS").observation == "1\n"
+    assert episode.step("echo $OMP_NUM_THREADS $OMP_WAIT_POLICY").observation == "1 passive\n"
     assert episode.step("export OMP_NUM_THREADS=3; echo $OMP_NUM_THREADS").observation == "3\n"
 
 
