@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mlgym_lite.agents.protocol import Observation
     from mlgym_lite.config.run_settings import RunSettings
     from mlgym_lite.config.task_file import Task, load_task
     from mlgym_lite.episode.engine import Episode
-    from mlgym_lite.episode.outcome import Attempt, Ending, Observation, Outcome, Snapshot, Step
+    from mlgym_lite.episode.outcome import Attempt, Ending, Outcome, Snapshot, Step
 
 __all__ = [
     "Attempt",
@@ -32,7 +33,7 @@ _HOMES = {
     "Attempt": "episode.outcome",
     "Ending": "episode.outcome",
     "Episode": "episode.engine",
-    "Observation": "episode.outcome",
+    "Observation": "agents.protocol",
     "Outcome": "episode.outcome",
     "RunSettings": "config.run_settings",
     "Snapshot": "episode.outcome",

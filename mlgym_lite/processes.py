@@ -18,6 +18,7 @@ import shlex
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -200,3 +201,60 @@ def run_program(
 def _kill_group(process_id: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process_id, signal.SIGKILL)
+
+
+class Conversation:
+    """A program that is spoken with in lines over its standard input and output; its errors go where ours go.
+
+    It runs in a process group of its own, which `close` ends.
+    """
+
+    def __init__(self, arguments: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> None:
+        """Start the program. Raises OSError where it cannot start."""
+        command = [str(argument) for argument in arguments]
+        logger.info("start %s", shlex.join(command))
+        self._process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
+        self._received = b""
+
+    def send(self, line: str) -> None:
+        """Send a line. Raises OSError where the program is gone."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode("utf-8") + b"\n")
+        self._process.stdin.flush()
+
+    def receive(self, *, seconds: float | None = None, most_bytes: int = 16 << 20) -> str | None:
+        """The next line; None where the program ended.
+
+        Raises TimeoutError where none comes in time, and ValueError where it is too long or not UTF-8.
+        """
+        assert self._process.stdout is not None
+        deadline = None if seconds is None else time.monotonic() + seconds
+        waiting = select.poll()
+        waiting.register(self._process.stdout, select.POLLIN)
+        while b"\n" not in self._received:
+            left = None if deadline is None else deadline - time.monotonic()
+            if (left is not None and left <= 0) or not waiting.poll(None if left is None else left * 1000):
+                raise TimeoutError(f"no line within {seconds} s")
+            piece = os.read(self._process.stdout.fileno(), 1 << 16)
+            if not piece:
+                return None
+            self._received += piece
+            if len(self._received) > most_bytes:
+                raise ValueError(f"a line of more than {most_bytes} bytes")
+        line, self._received = self._received.split(b"\n", 1)
+        return line.decode("utf-8")
+
+    def close(self, *, seconds: float = 5.0) -> int:
+        """Close its input, wait for its end, then end it; the exit status. Twice is harmless."""
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        _kill_group(self._process.pid)  # what it started too
+        return self._process.wait()

@@ -5,15 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
+from mlgym_lite.agents.protocol import Action, Observation, PlainAgent, Stop
 from mlgym_lite.config.task_file import Task, expand
 
 
-class BaselineAgent:
+class BaselineAgent(PlainAgent):
     """Runs /solution/solve.sh, or another script there, with the variables of [solution].env, then submits."""
 
     name = "baseline"
     task_folders: tuple[str, ...] = ("solution",)
-    watches = False
 
     def __init__(self, task: Task, environment: Mapping[str, str], script: str = "solve.sh") -> None:
         """`environment` fills the ${NAME} of the task's variables."""
@@ -22,6 +22,7 @@ class BaselineAgent:
         command = f'{shlex.join(words)} bash "$MLGYM_LITE_ROOT/solution/{script}"'
         self._actions = iter((command.lstrip(), "submit"))
 
-    def next_action(self, observation: str) -> str | None:
+    def next_action(self, observation: Observation) -> Action | Stop:
         """The solution, the submission, and then nothing."""
-        return next(self._actions, None)
+        text = next(self._actions, None)
+        return Action(text=text) if text is not None else Stop(reason="gave_up")

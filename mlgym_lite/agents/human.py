@@ -11,15 +11,16 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from mlgym_lite.agents.protocol import Action, Observation, PlainAgent, Stop
+
 _BLOCK = re.compile(r"^[ \t]*(edit[ \t]+\d+:\d+|insert[ \t]+\d+)[ \t]*$")
 _HISTORY_LENGTH = 2000
 
 
-class HumanAgent:
+class HumanAgent(PlainAgent):
     """Asks a person for each action."""
 
     name = "human"
-    task_folders: tuple[str, ...] = ()
     watches = True
 
     def __init__(
@@ -37,25 +38,25 @@ class HumanAgent:
         self._prompt = prompt
         self._started = False
 
-    def next_action(self, observation: str) -> str | None:
-        """What the person typed; None at Ctrl-D."""
+    def next_action(self, observation: Observation) -> Action | Stop:
+        """What the person typed; the end at Ctrl-D."""
         if not self._started:
             self._started = True
             self._load_history()
-            self._show(observation)
+            self._show(observation.text)
         while True:
             try:
                 action = self._read()
             except EOFError:
                 self._show("\n")
                 self._save_history()
-                return None
+                return Stop(reason="gave_up")
             except KeyboardInterrupt:
                 self._show("\n")
                 continue
             if action.strip():
                 self._save_history()
-                return action
+                return Action(text=action)
 
     def _read(self) -> str:
         lines = [input(self._prompt())]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mlgym_lite.agents.protocol import Action, Observation, PlainAgent, Stop
 
-class ScriptedAgent:
+
+class ScriptedAgent(PlainAgent):
     """Plays the given actions in order, whatever they show."""
 
     name = "scripted"
-    watches = False
 
     def __init__(self, actions: Sequence[str], task_folders: tuple[str, ...] = ()) -> None:
         self.task_folders = task_folders
         self._actions = iter(actions)
 
-    def next_action(self, observation: str) -> str | None:
+    def next_action(self, observation: Observation) -> Action | Stop:
         """The next of them, and then nothing."""
-        return next(self._actions, None)
+        text = next(self._actions, None)
+        return Action(text=text) if text is not None else Stop(reason="gave_up")

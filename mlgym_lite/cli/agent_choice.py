@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -15,20 +15,67 @@ from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.runner import Listeners
 
 
-def choose_agent(name: str | None, actions: Path | None, task: Task, progress: Progress, cache: Path) -> tuple[Agent, Listeners]:
+@dataclass(frozen=True, kw_only=True)
+class AgentOptions:
+    """What the command line says of the agent."""
+
+    agent: str | None
+    """A name, an agent file or a program."""
+    actions: Path | None = None
+    model: str | None = None
+    base_url: str | None = None
+    cost_limit: float | None = None
+    token_limit: int | None = None
+
+
+def choose_agent(options: AgentOptions, task: Task, progress: Progress, cache: Path) -> tuple[Agent, Listeners]:
     """The agent, and who is told of its steps."""
-    listeners = progress.listeners()
-    if actions is not None and name not in (None, "scripted"):
+    listeners, name = progress.listeners(), options.agent
+    if options.actions is not None and name not in (None, "scripted"):
         raise click.UsageError(f"--actions plays recorded actions; it cannot go with --agent {name}")
-    if actions is not None or name == "scripted":
-        return _scripted(actions), listeners
     if name == "human":
         return human(listeners, cache)
-    if name is None:
-        raise click.UsageError("name who acts: --agent baseline, --agent human, or --actions FILE")
-    from mlgym_lite.agents.baseline import BaselineAgent
+    if name is None and options.actions is None:
+        raise click.UsageError("name who acts: --agent baseline, --agent human, --agent react --model NAME, or --actions FILE")
+    agent = _made(options, task, progress)
+    agent.model = options.model if agent.model is None else agent.model
+    return agent, listeners
 
-    return BaselineAgent(task, os.environ), listeners
+
+def _made(options: AgentOptions, task: Task, progress: Progress) -> Agent:
+    from mlgym_lite.agents.program import ProgramAgent, is_program
+    from mlgym_lite.config.agent_file import shipped_agent_names
+
+    name = options.agent
+    if name is None or name == "scripted":
+        return _scripted(options.actions)
+    if name == "baseline":
+        from mlgym_lite.agents.baseline import BaselineAgent
+
+        return BaselineAgent(task, os.environ)
+    if is_program(name):
+        return ProgramAgent(Path(name), task, options.model)
+    if name in shipped_agent_names() or name.endswith(".toml"):
+        return _language_model(name, options, task, progress)
+    known = ", ".join(["baseline", "scripted", "human", *shipped_agent_names()])
+    raise click.UsageError(f"no agent {name!r}: expected one of {known}, an agent file (.toml), or the path of a program")
+
+
+def _language_model(name: str, options: AgentOptions, task: Task, progress: Progress) -> Agent:
+    from mlgym_lite.agents.react import ReactAgent
+    from mlgym_lite.config.agent_file import load_agent_file
+    from mlgym_lite.models.litellm_model import LiteLLMModel
+
+    stem, settings, prompts = load_agent_file(name)
+    model = settings.model
+    given = {"name": options.model, "base_url": options.base_url}
+    model = model.model_copy(update={key: value for key, value in given.items() if value is not None})
+    limits = {"cost_usd": options.cost_limit, "tokens": options.token_limit}
+    kept = settings.limits.model_copy(update={key: value for key, value in limits.items() if value is not None})
+    if model.name is None:
+        raise click.UsageError(f"--agent {name} needs --model, as litellm names models: openai/gpt-4o, ollama/llama3, …")
+    client = LiteLLMModel(model.name, model, on_wait=progress.line)
+    return ReactAgent(stem, settings.model_copy(update={"model": model, "limits": kept}), prompts, client, task)
 
 
 def _scripted(actions: Path | None) -> Agent:

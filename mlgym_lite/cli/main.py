@@ -25,6 +25,7 @@ _COMMANDS = {
     "doctor": "Try what this host can do, and say what is missing.",
     "shell": "Work on a task yourself, in the agent's sandbox.",
     "replay": "Run recorded actions again and compare.",
+    "serve-script": "Answer a model client from a file, to debug agents.",
     "import": "Make a task folder from a task of MLGym.",
     "gc": "Remove what killed runs left behind.",
 }
@@ -39,7 +40,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"mlgym_lite.cli.{cmd_name}_command")
+        module = importlib.import_module(f"mlgym_lite.cli.{cmd_name.replace('-', '_')}_command")
         command: click.Command = module.command
         return command
 

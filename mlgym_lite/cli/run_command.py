@@ -13,8 +13,14 @@ from mlgym_lite.cli import options as shared
 
 @click.command("run")
 @click.argument("task")
-@click.option("--agent", type=click.Choice(["baseline", "scripted", "human"]), help="Who decides the actions.")
-@click.option("--model", help="The model's name, for the record.")
+@click.option(
+    "--agent",
+    help="Who decides: baseline, scripted, human, react or another language-model agent, an agent file (.toml), or a program.",
+)
+@click.option("--model", help="The language model as litellm names it (openai/gpt-4o, ollama/llama3); else only recorded.")
+@click.option("--base-url", help="The model's server, where it is not the provider's own.")
+@click.option("--cost-limit", type=click.FloatRange(min=0, min_open=True), help="US dollars after which a model's agent stops.")
+@click.option("--token-limit", type=click.IntRange(min=1), help="Tokens, in and out, after which a model's agent stops.")
 @click.option(
     "--actions", type=shared.PATH,
     help="Actions to play: JSON Lines (a text or {\"action\": …} each) or a MLGym .traj; implies --agent scripted.",
@@ -23,13 +29,22 @@ from mlgym_lite.cli import options as shared
 @shared.json_output
 @shared.quiet
 def command(
-    task: str, agent: str | None, model: str | None, actions: Path | None, as_json: bool, quiet: bool, **options: Any
+    task: str,
+    agent: str | None,
+    model: str | None,
+    base_url: str | None,
+    cost_limit: float | None,
+    token_limit: int | None,
+    actions: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
 ) -> int:
     """Run one episode of TASK: a task.toml, its folder, or a shipped task's name.
 
     Exit status 0: the episode was scored.
     """
-    from mlgym_lite.cli.agent_choice import choose_agent
+    from mlgym_lite.cli.agent_choice import AgentOptions, choose_agent
     from mlgym_lite.cli.endings import exit_status
     from mlgym_lite.cli.printing import Progress, print_json, print_outcome
     from mlgym_lite.config.places import places
@@ -40,9 +55,12 @@ def command(
     loaded = load_task(task)
     cache = places(data=settings.data).cache
     progress = Progress(quiet=quiet)
-    chosen, listeners = choose_agent(agent, actions, loaded, progress, cache)
+    asked = AgentOptions(
+        agent=agent, actions=actions, model=model, base_url=base_url, cost_limit=cost_limit, token_limit=token_limit
+    )
+    chosen, listeners = choose_agent(asked, loaded, progress, cache)
     try:
-        outcome = run_episode(loaded, chosen, settings, cache=cache, listeners=listeners, model=model)
+        outcome = run_episode(loaded, chosen, settings, cache=cache, listeners=listeners)
     finally:
         progress.stop()
     if as_json:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.outcome import Reason, Snapshot
+from mlgym_lite.models.protocol import ModelUsage
 
 
 class Budget:
@@ -22,6 +23,8 @@ class Budget:
         self.validations = ours.validations
         self.steps_used = forked_from.step if forked_from else 0
         self.validations_used = forked_from.validations_used if forked_from else 0
+        self.usage = ModelUsage()
+        """What the agent used of a language model."""
         self.command_time = 0.0
         self.grading_time = 0.0
         self._engine_time = 0.0

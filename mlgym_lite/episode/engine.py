@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from mlgym_lite.agents.protocol import Observation
 from mlgym_lite.config.places import places as find_places
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import Task
@@ -39,7 +40,7 @@ from mlgym_lite.episode.observation import (
     resources_between,
     with_notes,
 )
-from mlgym_lite.episode.outcome import Attempt, Ending, Observation, Outcome, Reason, Snapshot, Step, ending_for
+from mlgym_lite.episode.outcome import Attempt, Ending, Outcome, Reason, Snapshot, Step, ending_for
 from mlgym_lite.episode.preparation import Preparation, prepare_episode
 from mlgym_lite.episode.recorder import RunDirectory, check_room, new_run_path
 from mlgym_lite.episode.records import result_record, run_record, step_record
@@ -48,6 +49,7 @@ from mlgym_lite.errors import EpisodeStateError, MLGymLiteError, OutputError
 from mlgym_lite.isolation.output import MOST_KEPT_BYTES, OutputCapture
 from mlgym_lite.isolation.protocol import Identity, Mount, Usage
 from mlgym_lite.isolation.shell_run import Served
+from mlgym_lite.models.protocol import ModelUsage
 
 logger = logging.getLogger(__name__)
 
@@ -136,6 +138,21 @@ class Episode:
         return located_instruction(self.task.instruction, self.root)
 
     @property
+    def observation(self) -> Observation:
+        """What the agent is shown now: the instruction or the last action's observation, and what is left; after `reset`."""
+        assert self._agent_shell is not None
+        return Observation(
+            text=self._last_step.observation if self._last_step else self.instruction,
+            exit_status=self._last_step.exit_status if self._last_step else None,
+            working_directory=self._agent_shell.working_directory,
+            steps=self._budget.steps_used,
+            steps_left=self._budget.steps_left,
+            seconds_left=self._budget.seconds_left(),
+            validations_left=self._budget.validations_left,
+            best=self.best,
+        )
+
+    @property
     def attempts(self) -> tuple[Attempt, ...]:
         """Every scoring so far, in order."""
         return tuple(self._scoring.attempts)
@@ -178,7 +195,7 @@ class Episode:
             self._stack.callback(self._agent_shell.close)
             self._agent_shell.open()
         self._budget.is_ready()
-        return Observation(text=self.instruction, working_directory=self._agent_shell.working_directory)
+        return self.observation
 
     def _find_baseline(self) -> Mapping[str, float] | None:
         variant = self.settings.variant
@@ -192,6 +209,8 @@ class Episode:
         self._budget = Budget(self.task, self.settings, started_at=started, forked_from=self._start)
         self._step_number = self._budget.steps_used
         self._submit_requested = False
+        self._last_step: Step | None = None
+        self._stop_details: Mapping[str, Any] | None = None
         self._kept_output_bytes = 0
         self._agent_shell = None
         self._lease_gpus()
@@ -220,8 +239,18 @@ class Episode:
         if self._agent_shell is not None:
             self._agent_shell.close()
 
-    def step(self, action: str, *, thought: str | None = None) -> Step:
-        """Run one action (one shell input), record it and check the limits."""
+    def step(
+        self,
+        action: str,
+        *,
+        thought: str | None = None,
+        usage: ModelUsage | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> Step:
+        """Run one action (one shell input), record it and check the limits.
+
+        `thought`, `usage` (what deciding took of a language model) and `details` (JSON) are kept with it.
+        """
         agent_shell = self._check_open()
         with self._budget.in_engine(), self._ends_on_failure():
             self._step_number += 1
@@ -230,7 +259,9 @@ class Episode:
                 step = self._made_step(action, f"{shown.problem}\n", 1, 0.0, {})
             else:
                 step = self._run_step(agent_shell, action, shown.text)
-            self._run.append_step(step_record(step, thought))
+            self._budget.usage += usage or ModelUsage()
+            self._run.append_step(step_record(step, thought, usage, details))
+            self._last_step = step
             return self._after_step(step)
 
     def _run_step(self, agent_shell: AgentShell, action: str, text: str) -> Step:
@@ -247,7 +278,7 @@ class Episode:
             )  # fmt: skip
         except MLGymLiteError as error:  # a grading within the action failed: the action is recorded all the same
             step = self._made_step(action, f"{capture.finish().text}[{error}]\n", None, 0.0, {})
-            self._run.append_step(step_record(step, None))
+            self._run.append_step(step_record(step))
             raise
         after = shell.usage()
         self._kept_output_bytes += result.output.kept_bytes
@@ -330,9 +361,22 @@ class Episode:
         self._check_open()
         return self._end(Ending(reason="gave_up", detail=detail))
 
-    def end(self, reason: Reason, detail: str = "", *, autosubmit: bool = False) -> Outcome:
-        """End for a reason that lies outside the engine, such as an agent's error or a cost limit."""
+    def end(
+        self,
+        reason: Reason,
+        detail: str = "",
+        *,
+        autosubmit: bool = False,
+        usage: ModelUsage | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> Outcome:
+        """End for a reason that lies outside the engine, such as an agent's error or a cost limit.
+
+        `autosubmit` scores what lies in the workspace. `usage` and `details` are what deciding so took, kept in result.json.
+        """
         self._check_open()
+        self._budget.usage += usage or ModelUsage()
+        self._stop_details = details
         ending = Ending(reason=reason, detail=detail, autosubmitted=autosubmit)
         if not autosubmit:
             return self._end(ending)
@@ -415,7 +459,7 @@ class Episode:
         """Record the ending; the one place where an episode ends."""
         self._close_shell()
         usage = self._agent_shell.usage if self._agent_shell else Usage()
-        record = result_record(self, self._preparation, ending, usage)
+        record = result_record(self, self._preparation, ending, usage, self._stop_details)
         self._outcome = Outcome(result=record, ending=ending, run_directory=self._run.path)
         self._run.write_result(record)
         logger.info("episode ended: %s", ending.reason)

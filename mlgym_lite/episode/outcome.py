@@ -44,15 +44,6 @@ FAULTS: Mapping[Reason, Fault] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observation:
-    """What the agent is shown at the start."""
-
-    text: str
-    """The task's instruction."""
-    working_directory: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Attempt:
     """One scoring of the agent's work."""
 

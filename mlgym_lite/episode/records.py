@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from mlgym_lite.config.network_grant import Network
 from mlgym_lite.episode.outcome import Ending, Snapshot, Step, attempt_record, ending_record
 from mlgym_lite.episode.preparation import Preparation
 from mlgym_lite.isolation.protocol import Usage
+from mlgym_lite.models.protocol import ModelUsage
 from mlgym_lite.shipped_files import tasks_folder
 
 if TYPE_CHECKING:
@@ -92,7 +94,9 @@ def _git_commit() -> str | None:
         return None
 
 
-def step_record(step: Step, thought: str | None) -> dict[str, Any]:
+def step_record(
+    step: Step, thought: str | None = None, usage: ModelUsage | None = None, details: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """One line of trajectory.jsonl."""
     return {
         "step": step.number,
@@ -104,12 +108,15 @@ def step_record(step: Step, thought: str | None) -> dict[str, Any]:
         "seconds": round(step.seconds, 6),
         "resources": dict(step.resources),
         "scores": [attempt_record(attempt) for attempt in step.attempts],
-        "tokens": None,
-        "cost": None,
+        "tokens": {"input": usage.input_tokens, "output": usage.output_tokens} if usage and usage.calls else None,
+        "cost": usage.cost_usd if usage and usage.calls else None,
+        **({"details": dict(details)} if details else {}),
     }
 
 
-def result_record(episode: Episode, preparation: Preparation, ending: Ending, usage: Usage) -> dict[str, Any]:
+def result_record(
+    episode: Episode, preparation: Preparation, ending: Ending, usage: Usage, stop_details: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The content of result.json."""
     task, sandboxes, budget = episode.task, preparation.sandboxes, episode.budget
     score = _score(episode)
@@ -138,7 +145,8 @@ def result_record(episode: Episode, preparation: Preparation, ending: Ending, us
             "cpu_seconds": usage.cpu_seconds,
             "gpu_seconds": round(episode.budget.total_seconds * len(sandboxes.gpus.gpus), 3),
         },
-        "usage": {"input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0},
+        "usage": asdict(budget.usage),
+        **({"stop_details": dict(stop_details)} if stop_details else {}),
         "isolation": {
             "mechanism": sandboxes.mechanism.name,
             "limits": sandboxes.mechanism.limits_name,

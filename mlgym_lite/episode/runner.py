@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlgym_lite.agents.protocol import Agent
+from mlgym_lite.agents.protocol import Action, Agent, Stop
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.engine import Episode
@@ -51,7 +52,6 @@ def run_episode(
     *,
     cache: Path,
     listeners: Listeners | None = None,
-    model: str | None = None,
 ) -> Outcome:
     """One whole episode. An ending that is not the agent's comes out as the error that caused it; result.json is written."""
     told = listeners or Listeners()
@@ -59,13 +59,13 @@ def run_episode(
         task,
         settings=settings,
         agent=agent.name,
-        model=model,
+        model=agent.model,
         further_mounts=mounts_for(agent, task, cache),
         on_progress=told.on_progress,
         on_output=told.on_output if agent.watches else None,
         interruptible=agent.watches,
     )
-    with episode:
+    with contextlib.closing(agent), episode:
         if told.on_start:
             told.on_start(episode)
         outcome = run_agent(episode, agent, told)
@@ -77,23 +77,23 @@ def run_episode(
 def run_agent(episode: Episode, agent: Agent, listeners: Listeners | None = None) -> Outcome:
     """Let an agent work in an episode that has been reset, until it ends."""
     told = listeners or Listeners()
-    observation = episode.instruction
     while episode.outcome is None:
-        action = _next_action(episode, agent, observation)
-        if action is None:
-            return episode.give_up(f"the agent {agent.name!r} ended without submitting")
+        decided = _next_action(episode, agent)
+        if isinstance(decided, Stop):
+            detail = decided.detail or f"the agent {agent.name!r} ended without submitting"
+            scored = decided.reason != "gave_up"
+            return episode.end(decided.reason, detail, autosubmit=scored, usage=decided.usage, details=decided.details)
         if told.on_action:
-            told.on_action(episode, action)
-        step = episode.step(action)
-        observation = step.observation
+            told.on_action(episode, decided.text)
+        step = episode.step(decided.text, thought=decided.thought, usage=decided.usage, details=decided.details)
         if told.on_step:
             told.on_step(episode, step)
     return episode.outcome
 
 
-def _next_action(episode: Episode, agent: Agent, observation: str) -> str | None:
+def _next_action(episode: Episode, agent: Agent) -> Action | Stop:
     try:
-        return agent.next_action(observation)
+        return agent.next_action(episode.observation)
     except AgentError as error:
         episode.end("agent_error", str(error))
         raise

@@ -21,10 +21,10 @@ Write = Callable[..., Path]
     [
         (("rum", "prisoners_dilemma"), ("No such command 'rum'",)),
         (("run",), ("Missing argument 'TASK'",)),
-        (("run", "prisoners_dilemma"), ("name who acts: --agent baseline, --agent human, or --actions FILE",)),
+        (("run", "prisoners_dilemma"), ("name who acts: --agent baseline,", "--agent react --model NAME", "--actions FILE")),
         (("run", "prisoners_dilemma", "house_price"), ("unexpected extra argument",)),
         (("run", "prisoners_dilemma", "--agnt", "baseline"), ("No such option '--agnt'", "--agent")),
-        (("run", "prisoners_dilemma", "--agent", "nobody"), ("'nobody' is not one of 'baseline'",)),
+        (("run", "prisoners_dilemma", "--agent", "nobody"), ("no agent 'nobody'", "one of baseline,", "a program")),
         (("run", "prisoners_dilemma", "--agent", "scripted"), ("--agent scripted needs --actions FILE",)),
         (
             ("run", "prisoners_dilemma", "--agent", "baseline", "--actions", "a.jsonl"),

@@ -1,0 +1,114 @@
+"""The agent that is a program: it reads what it is shown and writes what it does, a JSON object on a line each.
+
+docs/agents.md has the protocol. The program runs as the user who started the run, outside the sandbox, as a model client does:
+it is theirs. What it prints on standard error is theirs to see.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mlgym_lite.agents.protocol import Action, Observation, PlainAgent, Stop
+from mlgym_lite.config.task_file import Task
+from mlgym_lite.errors import AgentError
+from mlgym_lite.models.protocol import ModelUsage
+from mlgym_lite.processes import Conversation
+
+PROTOCOL = 1
+_KEYS = {"action", "thought", "usage", "details", "stop"}
+_SHOWN = 200
+
+
+class ProgramAgent(PlainAgent):
+    """Speaks JSON lines with a program."""
+
+    def __init__(self, program: Path, task: Task, model: str | None = None, environment: Mapping[str, str] | None = None) -> None:
+        """Start it: a .py file with this Python, anything else as it is. Raises AgentError where it cannot start."""
+        self.name = program.stem
+        self.model = model
+        self._program = program
+        self._first: dict[str, Any] | None = _facts(task, model)
+        command: list[str | Path] = [sys.executable, program] if program.suffix == ".py" else [program.absolute()]
+        try:
+            self._conversation = Conversation(command, environment=dict(os.environ if environment is None else environment))
+        except OSError as error:
+            raise AgentError(f"{program}: cannot be started: {error.strerror or error}") from error
+
+    def next_action(self, observation: Observation) -> Action | Stop:
+        """Show it how things stand and take its answer."""
+        message = {"type": "observation", **asdict(observation)}
+        if self._first is not None:
+            message, self._first = {**self._first, **asdict(observation)}, None
+        try:
+            self._conversation.send(json.dumps(message))
+            line = self._conversation.receive(seconds=observation.seconds_left)
+        except BrokenPipeError:
+            line = None
+        except TimeoutError:
+            return Stop(reason="time_limit", detail=f"{self._program}: no action within the time that was left")
+        except (OSError, ValueError) as error:
+            raise AgentError(f"{self._program}: {error}") from error
+        if line is None:
+            raise AgentError(f"{self._program}: ended (exit status {self._conversation.close()}) instead of answering")
+        return self._decided(line)
+
+    def _decided(self, line: str) -> Action | Stop:
+        try:
+            answer = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise self._ill_formed(line, f"is not JSON ({error})") from None
+        if not isinstance(answer, dict) or not ("action" in answer) ^ ("stop" in answer):
+            raise self._ill_formed(line, 'expected an object with "action" or "stop"')
+        unknown = sorted(answer.keys() - _KEYS)
+        if unknown:
+            raise self._ill_formed(line, f"unknown key {unknown[0]!r}; known here: {', '.join(sorted(_KEYS))}")
+        usage, details = self._usage(line, answer.get("usage")), answer.get("details") or {}
+        if not isinstance(details, dict) or not isinstance(answer.get("thought"), (str, type(None))):
+            raise self._ill_formed(line, '"details" is an object and "thought" a text')
+        if "stop" in answer:
+            return Stop(reason="gave_up", detail=str(answer["stop"] or ""), usage=usage, details=details)
+        if not isinstance(answer["action"], str):
+            raise self._ill_formed(line, '"action" is a text')
+        return Action(text=answer["action"], thought=answer.get("thought"), usage=usage, details=details)
+
+    def _usage(self, line: str, given: Any) -> ModelUsage:
+        if given is None:
+            return ModelUsage()
+        try:
+            return ModelUsage(calls=1, **{"cost_usd": None, **given})
+        except TypeError:
+            raise self._ill_formed(line, '"usage" is {"input_tokens": …, "output_tokens": …, "cost_usd": …}') from None
+
+    def _ill_formed(self, line: str, why: str) -> AgentError:
+        shown = line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
+        return AgentError(f"{self._program}: its answer cannot be used: {why}: {shown!r}\n  docs/agents.md has the protocol")
+
+    def close(self) -> None:
+        """Close its input and wait for it; then it is ended."""
+        self._conversation.close()
+
+
+def _facts(task: Task, model: str | None) -> dict[str, Any]:
+    """The first message, but for the observation."""
+    ours = task.file.metadata.mlgym_lite
+    return {
+        "type": "start",
+        "protocol": PROTOCOL,
+        "task": task.name,
+        "metric": task.metric,
+        "direction": ours.direction,
+        "command_seconds": ours.command_timeout_sec,
+        "model": model,
+    }
+
+
+def is_program(reference: str) -> bool:
+    """Whether an agent's name means a program: a path with a slash, or a .py file, that is there."""
+    path = Path(reference)
+    return path.suffix != ".toml" and ("/" in reference or path.suffix == ".py") and path.is_file()

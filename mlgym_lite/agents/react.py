@@ -1,0 +1,165 @@
+"""The agent `react`: a language model that thinks, acts and observes, one shell input at a time (after ReAct, arXiv 2210.03629).
+
+What it is told comes from templates, what it is shown again from a history policy, and how it answers from a parser; an agent
+file chooses each. A reply without one clear action is sent back to the model with what was wrong, and costs no step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from mlgym_lite.agents.history import Exchange, Omission, answers_to, messages_of, shorten
+from mlgym_lite.agents.parsers import FormatError, Parsed, parser_named
+from mlgym_lite.agents.protocol import Action, Observation, PlainAgent, Stop
+from mlgym_lite.config.agent_file import AgentFile
+from mlgym_lite.config.task_file import Task
+from mlgym_lite.errors import AgentError
+from mlgym_lite.models.protocol import ContextOverflow, Model, ModelUsage, OutOfTime, Reply
+
+
+class ReactAgent(PlainAgent):
+    """A language model at work on one episode."""
+
+    def __init__(self, name: str, settings: AgentFile, prompts: Mapping[str, str], model: Model, task: Task) -> None:
+        """`prompts` are the templates' texts, by the names in `AgentFile.prompts`."""
+        self.name = name
+        self.model = model.name
+        self._settings = settings
+        self._language_model = model
+        self._templates = _Templates(prompts, _facts(task, settings))
+        self._parser = parser_named(settings.format.parser)
+        self._start: list[dict[str, Any]] = []
+        self._exchanges: list[Exchange] = []
+        self._omission = Omission()
+        self._total = ModelUsage()
+        self._used = ModelUsage()
+        self._rejected: list[dict[str, Any]] = []
+
+    def next_action(self, observation: Observation) -> Action | Stop:
+        """Ask the model until its reply holds one action, or a limit is reached."""
+        self._used, self._rejected = ModelUsage(), []
+        details: dict[str, Any] = {}
+        if not self._start:
+            self._start = [
+                {"role": "system", "content": self._templates.text("system", observation)},
+                {"role": "user", "content": self._templates.text("task", observation)},
+            ]
+            details["prompt"] = list(self._start)
+        else:
+            self._exchanges[-1].observation = self._templates.text("observation", observation)
+            self._exchanges[-1].raw = observation.text
+        decided = self._decide(observation)
+        if self._rejected:
+            details["rejected"] = self._rejected
+        if isinstance(decided, Stop):
+            return Stop(reason=decided.reason, detail=decided.detail, usage=self._used, details=details)
+        reply, parsed = decided
+        self._exchanges.append(Exchange(reply=reply.message))
+        details["reply"] = {**reply.message, "finish_reason": reply.finish_reason}
+        thought = "\n\n".join(part for part in (reply.reasoning.strip(), parsed.thought) if part)
+        return Action(text=parsed.command, thought=thought or None, usage=self._used, details=details)
+
+    def _decide(self, observation: Observation) -> tuple[Reply, Parsed] | Stop:
+        """A reply with one action."""
+        attempts = self._settings.format.attempts
+        for _ in range(attempts):
+            limit = self._limit_reached()
+            if limit is not None:
+                return limit
+            reply = self._ask(observation)
+            if isinstance(reply, Stop):
+                return reply
+            try:
+                return reply, self._parser.parse(reply)
+            except FormatError as error:
+                cut = " It was cut at the largest length of a reply." if reply.finish_reason == "length" else ""
+                text = self._templates.text("format_error", observation, error=f"{error}{cut}")
+                self._rejected.append({"reply": reply.message, "error": text})
+        last = self._rejected[-1]["error"].splitlines()[0]
+        return Stop(reason="format_errors", detail=f"{attempts} replies in a row were ill-formed; the last: {last}")
+
+    def _ask(self, observation: Observation) -> Reply | Stop:
+        """One reply, with less history where the messages are too long."""
+        format = self._settings.format
+        while True:
+            try:
+                reply = self._language_model.reply(
+                    self._messages(),
+                    tools=self._parser.tools,
+                    whole=self._parser.whole if format.stop_at_action else None,
+                    seconds=observation.seconds_left,
+                )
+            except OutOfTime as error:
+                return Stop(reason="time_limit", detail=str(error))
+            except ContextOverflow as error:
+                if self._settings.history.overflow == "shorten" and shorten(self._omission, self._exchanges):
+                    continue
+                return Stop(reason="context_limit", detail=str(error))
+            self._used += reply.usage
+            self._total += reply.usage
+            return reply
+
+    def _messages(self) -> list[dict[str, Any]]:
+        history = self._settings.history
+        messages = messages_of(self._start, self._exchanges, history.policy, history.observations, self._omission)
+        for rejected in self._rejected:
+            messages += [rejected["reply"], *answers_to(rejected["reply"], rejected["error"])]
+        return messages
+
+    def _limit_reached(self) -> Stop | None:
+        limits, total = self._settings.limits, self._total
+        if limits.cost_usd is not None and total.cost_usd is not None and total.cost_usd >= limits.cost_usd:
+            return Stop(reason="cost_limit", detail=f"{total.cost_usd:.4f} USD are used; the limit is {limits.cost_usd:g}")
+        if limits.cost_usd is not None and total.cost_usd is None and limits.tokens is None:
+            raise AgentError(
+                f"{self.model}: its price is not known, so limits.cost_usd = {limits.cost_usd:g} cannot be kept; "
+                "use limits.tokens (--token-limit) instead"
+            )
+        if limits.tokens is not None and total.tokens >= limits.tokens:
+            return Stop(reason="cost_limit", detail=f"{total.tokens} tokens are used; the limit is {limits.tokens}")
+        return None
+
+
+def _facts(task: Task, settings: AgentFile) -> dict[str, Any]:
+    """What templates may say of the task and the agent."""
+    ours = task.file.metadata.mlgym_lite
+    return {
+        "task": {
+            "name": task.name,
+            "description": task.file.task.description if task.file.task else "",
+            "metric": task.metric,
+            "direction": ours.direction,
+            "command_seconds": ours.command_timeout_sec,
+            "artifacts": list(task.artifacts),
+        },
+        "parser": settings.format.parser,
+    }
+
+
+class _Templates:
+    """The agent's prompts, rendered."""
+
+    def __init__(self, prompts: Mapping[str, str], facts: Mapping[str, Any]) -> None:
+        try:
+            import jinja2
+            import jinja2.sandbox
+        except ImportError as error:
+            raise AgentError("language-model agents need the extra `llm`: pip install 'mlgym-lite[llm]'") from error
+        self._error = jinja2.TemplateError
+        self._facts = facts
+        environment = jinja2.sandbox.SandboxedEnvironment(
+            undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False
+        )
+        try:
+            self._templates = {name: environment.from_string(text) for name, text in prompts.items()}
+        except jinja2.TemplateSyntaxError as error:
+            raise AgentError(f"a prompt of the agent is no jinja2 template: line {error.lineno}: {error.message}") from error
+
+    def text(self, name: str, observation: Observation, **further: Any) -> str:
+        """A prompt for how things stand."""
+        try:
+            return self._templates[name].render(**self._facts, observation=asdict(observation), **further).strip()
+        except self._error as error:
+            raise AgentError(f"the prompt {name!r} of the agent cannot be rendered: {error}") from error

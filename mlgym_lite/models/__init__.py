@@ -1,0 +1,1 @@
+"""Language models: what agents ask for the next reply."""
