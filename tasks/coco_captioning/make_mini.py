@@ -2,7 +2,7 @@
 
 Run as `make_mini.py OUTPUT`, with numpy alone. It writes
 
-    OUTPUT/agent/train.npy    the pictures to learn from, uint8, rows x 48 x 48 x 3
+    OUTPUT/agent/train.npy    the pictures to learn from, uint8, rows x 32 x 32 x 3
     OUTPUT/agent/train.jsonl  one line for each of them, in the same order: image_id and five captions
     OUTPUT/agent/test.npy     the pictures to caption: development and test rows mixed
     OUTPUT/agent/test.jsonl   one line for each of them, in the same order: image_id
@@ -29,7 +29,7 @@ import numpy
 
 TRAIN, DEVELOPMENT, TEST = 5_000, 600, 2_000
 TRAIN_SEED = 4_471_903
-SIDE = 48
+SIDE = 32
 CAPTIONS_PER_PICTURE = 5
 
 COLOURS = {
@@ -37,7 +37,7 @@ COLOURS = {
     "purple": (130, 55, 165), "orange": (235, 135, 35), "white": (240, 240, 240), "cyan": (70, 200, 210),
 }  # fmt: skip
 SHAPES = ("circle", "square", "triangle", "cross", "ring", "diamond")
-RADII = {"small": (4.0, 5.0), "large": (7.0, 8.5)}
+RADII = {"small": (3.0, 3.6), "large": (5.0, 6.0)}
 SIZE_WORDS = {"small": ("small", "small", "little", "tiny"), "large": ("large", "large", "big", "huge")}
 PLACES = {
     (0, 0): ("in the top left corner", "at the top left"),
@@ -50,7 +50,10 @@ PLACES = {
     (2, 1): ("at the bottom", "near the lower edge"),
     (2, 2): ("in the bottom right corner", "at the bottom right"),
 }
-CENTRES = (10.0, 23.5, 37.0)
+CENTRES = (7.0, 15.5, 24.0)
+MIDDLE = 15.5
+TWO, THREE = (8.0, 23.0), (6.0, 15.5, 25.0)
+ASIDE, SHIFT = 6.0, 1.0
 RELATIONS = {
     (0, -1): ("to the left of", "to the left of", "left of"),
     (0, 1): ("to the right of", "to the right of", "right of"),
@@ -90,18 +93,18 @@ def scene(generator: numpy.random.Generator) -> Scene:
     across = bool(generator.integers(2))
     direction = (0, 1) if across else (1, 0)
     if kind == "pair":
-        spots = ((12.0, 35.0), (35.0, 12.0))[int(generator.integers(2))]
+        spots = TWO if generator.integers(2) else TWO[::-1]
         sign = 1 if spots[0] > spots[1] else -1
-        other = 23.5 + generator.uniform(-9, 9)
+        other = MIDDLE + generator.uniform(-ASIDE, ASIDE)
         things = tuple(placed(generator, spot, other, across=across) for spot in spots)
         return Scene(kind, things, (direction[0] * sign, direction[1] * sign))
-    other = 23.5 + generator.uniform(-9, 9)
+    other = MIDDLE + generator.uniform(-ASIDE, ASIDE)
     if kind == "same":
-        spots = (12.0, 35.0) if generator.integers(2) else (9.0, 23.5, 38.0)
-        first = placed(generator, spots[0], other, across=across, small=len(spots) == 3)
+        spots = TWO if generator.integers(2) else THREE
+        first = placed(generator, spots[0], other, across=across, small=spots is THREE)
         rest = [placed(generator, spot, other, across=across, like=first) for spot in spots[1:]]
         return Scene(kind, (first, *rest), direction)
-    things = tuple(placed(generator, spot, other, across=across, small=True) for spot in (9.0, 23.5, 38.0))
+    things = tuple(placed(generator, spot, other, across=across, small=True) for spot in THREE)
     return Scene(kind, things, direction)
 
 
@@ -122,7 +125,7 @@ def thing(
     shape = SHAPES[generator.integers(len(SHAPES))]
     if like is not None:
         size, colour, shape = like.size, like.colour, like.shape
-    shift = generator.uniform(-1.5, 1.5, 2)
+    shift = generator.uniform(-SHIFT, SHIFT, 2)
     return Thing(size, colour, shape, row + shift[0], column + shift[1], generator.uniform(*RADII[size]))
 
 

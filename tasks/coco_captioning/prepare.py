@@ -71,8 +71,16 @@ def prepare(output: Path, source: Path | None, partial: Path) -> None:
     for split in ("dev", "test"):
         write_lines(judge / f"{split}.jsonl", rows[split])
     judge.joinpath("key").write_bytes(key)
-    for part in ("train", "test"):
+    for part, splits_there in (("train", ("train",)), ("test", ("dev", "test"))):
+        remove_others(partial / part, {row["image_id"] for split in splits_there for row in rows[split]})
         shutil.move(partial / part, agent / part)
+
+
+def remove_others(folder: Path, names: set[object]) -> None:
+    """Remove what an earlier attempt left of another source, or half written."""
+    for path in folder.iterdir():
+        if path.suffix != ".jpg" or path.stem not in names:
+            path.unlink()
 
 
 def secret(path: Path) -> bytes:

@@ -44,11 +44,10 @@ class Pictures:
 def _square(path: Path, side: int) -> numpy.ndarray:
     """Return the middle of a JPEG file at the wanted size."""
     with Image.open(path) as image:
+        image.draft("RGB", (side, side))  # may make it smaller already in decoding
         edge = min(image.size)
-        left, top = (image.width - edge) // 2, (image.height - edge) // 2
-        image.draft("RGB", (side, side))
-        scale = image.width / (2 * left + edge) if 2 * left + edge else 1.0
-        box = (left * scale, top * scale, (left + edge) * scale, (top + edge) * scale)
+        left, top = (image.width - edge) / 2, (image.height - edge) / 2
+        box = (left, top, left + edge, top + edge)
         return numpy.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR, box=box))
 
 
