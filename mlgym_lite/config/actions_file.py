@@ -1,4 +1,4 @@
-"""Recorded actions: JSON Lines of ours, a run directory's trajectory.jsonl, or a MLGym .traj file."""
+"""Recorded actions: JSON Lines of ours, a run directory's trajectory.jsonl, a MLGym .traj file, or an ATIF .json file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def read_recording(path: Path) -> Recording:
             f"{path}: cannot be read: {error.strerror or error}. Expected JSON Lines of actions, a MLGym .traj file, or a run "
             "directory with a trajectory.jsonl"
         ) from error
-    return _read_traj(path, text) if path.suffix == ".traj" else _read_lines(path, text)
+    if path.suffix == ".traj":
+        return _read_traj(path, text)
+    return _read_atif(path, text) if path.suffix == ".json" else _read_lines(path, text)
 
 
 def _read_lines(path: Path, text: str) -> Recording:
@@ -68,6 +70,32 @@ def _read_lines(path: Path, text: str) -> Recording:
     if not steps:
         raise ActionsError(f'{path}: holds no action; expected one JSON text or {{"action": …}} a line')
     return Recording(path=path, steps=tuple(steps))
+
+
+def _read_atif(path: Path, text: str) -> Recording:
+    """The tool calls with a command of an ATIF trajectory."""
+    try:
+        content = json.loads(text)
+        if not str(content["schema_version"]).startswith("ATIF-"):
+            raise ValueError(f"its schema_version is {content['schema_version']!r}")
+        steps = [step for entry in content["steps"] for step in _atif_steps(entry)]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ActionsError(f"{path}: is not an ATIF trajectory ({error!r:.200}); expected schema_version ATIF-v1.*") from error
+    if not steps:
+        raise ActionsError(f"{path}: holds no action; expected steps with tool_calls whose arguments have a command")
+    return Recording(path=path, steps=tuple(steps))
+
+
+def _atif_steps(entry: dict[str, Any]) -> list[RecordedStep]:
+    results = {result.get("source_call_id"): result for result in (entry.get("observation") or {}).get("results", [])}
+    steps = []
+    for call in entry.get("tool_calls") or []:
+        command = call["arguments"].get("command")
+        if isinstance(command, str):
+            result = results.get(call["tool_call_id"], {})
+            scored = [attempt.get("metrics") for attempt in (result.get("extra") or {}).get("scores", [])]
+            steps.append(RecordedStep(action=command, observation=_text(result.get("content")), scores=_scores(scored)))
+    return steps
 
 
 def _line_step(path: Path, number: int, value: Any) -> RecordedStep:

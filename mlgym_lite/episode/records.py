@@ -34,6 +34,7 @@ def run_record(episode: Episode, preparation: Preparation, start: Snapshot | Non
         "schema_version": SCHEMA_VERSION,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "task": {"name": episode.task.name, "folder": str(episode.task.folder), "digest": episode.task.digest},
+        "instruction": episode.task.instruction,
         "variant": preparation.variant,
         "scoring": episode.task.scoring,
         "agent": episode.agent,

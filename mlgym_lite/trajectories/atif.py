@@ -1,0 +1,89 @@
+"""A run as a trajectory of ATIF 1.8, the Agent Trajectory Interchange Format of Harbor (RFC 0001).
+
+Each action is a call of the tool `shell`. What the format has no place for lies under `extra`: what was measured of a command,
+scores, the model's own messages, run.json and result.json.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mlgym_lite import __version__
+from mlgym_lite.trajectories.run_reader import Run
+
+SCHEMA_VERSION = "ATIF-v1.8"
+TOOL = "shell"
+_TOOL_DEFINITION = {
+    "type": "function",
+    "function": {
+        "name": TOOL,
+        "description": "Run one input in the persistent shell.",
+        "parameters": {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]},
+    },
+}
+
+
+def to_atif(run: Run) -> dict[str, Any]:
+    """The run as one document."""
+    steps = [_said(message) for message in run.messages_at_start] or [
+        {"source": "user", "message": run.run.get("instruction", "")}
+    ]
+    steps += [_step(step, run.run.get("model"), run.scores_of(step)) for step in run.steps]
+    agent = {"name": str(run.run.get("agent", "agent")), "version": __version__, "tool_definitions": [_TOOL_DEFINITION]}
+    if run.run.get("model"):
+        agent["model_name"] = run.run["model"]
+    document: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "session_id": run.path.name,
+        "agent": agent,
+        "steps": [{"step_id": at, **step} for at, step in enumerate(steps, start=1)],
+        "extra": {"run": run.run},
+    }
+    if run.result is not None:
+        document["final_metrics"] = _final(run.result, len(run.steps))
+        document["extra"]["result"] = run.result
+    return document
+
+
+def _said(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {"source": "system" if message["role"] == "system" else "user", "message": str(message["content"])}
+
+
+def _step(step: Mapping[str, Any], model: str | None, scores: list[Mapping[str, Any]]) -> dict[str, Any]:
+    call = f"call_{step['step']}"
+    measured = {key: step[key] for key in ("exit_status", "cwd", "seconds", "resources") if key in step}
+    made: dict[str, Any] = {
+        "source": "agent",
+        "message": step.get("thought") or "",
+        "tool_calls": [{"tool_call_id": call, "function_name": TOOL, "arguments": {"command": step["action"]}}],
+        "observation": {
+            "results": [{"source_call_id": call, "content": step.get("observation", ""), "extra": {**measured, "scores": scores}}]
+        },
+    }
+    if model:
+        made["model_name"] = model
+    if step.get("tokens"):
+        made["metrics"] = {"prompt_tokens": step["tokens"]["input"], "completion_tokens": step["tokens"]["output"]}
+        if step.get("cost") is not None:
+            made["metrics"]["cost_usd"] = step["cost"]
+    if step.get("details"):
+        made["extra"] = {"details": step["details"]}
+    return made
+
+
+def _final(result: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    usage = result.get("usage", {})
+    final = {
+        "total_prompt_tokens": usage.get("input_tokens", 0),
+        "total_completion_tokens": usage.get("output_tokens", 0),
+        "total_steps": steps,
+        "extra": {"score": result.get("score"), "ending": result.get("ending")},
+    }
+    return final if usage.get("cost_usd") is None else {**final, "total_cost_usd": usage["cost_usd"]}
+
+
+def atif_text(run: Run) -> str:
+    """The document as text."""
+    return json.dumps(to_atif(run), indent=1, ensure_ascii=False) + "\n"
