@@ -2,7 +2,9 @@
 
 The engine has already copied the artifacts. A fresh sandbox, the judge, runs the task's tests/test.sh. Where the task has a
 player, a second fresh sandbox runs the agent's code and the two speak over one stream socket; the player never sees the
-seed, the tests or the hidden data. The verdict is the judge's exit status and /logs/verifier/reward.json, nothing else:
+seed, the tests or the hidden data. A player whose link the judge closes is ended with all it has started before the judge
+goes on, so that nothing of it can speak to the next player. The verdict is the judge's exit status and
+/logs/verifier/reward.json, nothing else:
 
 exit 0 and reward.json of {name: finite number}   scored
 exit 65 (EX_DATAERR of sysexits.h) and rejection.txt   the submission is invalid, the agent's doing
@@ -34,6 +36,7 @@ REJECTED_STATUS = 65
 _MOST_REWARD_BYTES = 1 << 20
 _MOST_REJECTION_BYTES = 1 << 16
 _SHOWN_LOG_BYTES = 2000
+_PLAYER_NUMBER_BYTES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,26 +92,33 @@ class Grader:
         with contextlib.ExitStack() as stack:
             nothing = _opened(stack, Path(os.devnull), os.O_RDONLY)
             judge_log = _opened(stack, place / "judge.log", os.O_RDWR | os.O_CREAT | os.O_APPEND)
-            player_log = _opened(stack, place / "player.log", os.O_RDWR | os.O_CREAT | os.O_APPEND)
             links = [self._link(stack) for _ in range(self._player_count())]
+            ending = [self._link(stack)] if links else []
             identity = self._identity(stack)
             if os.geteuid() == 0:
                 os.chown(verdict_folder, identity.user_id, identity.user_id)
+            ends = [link.judge for link in links]
+            numbers = [end.fileno() for end in ends]
             judge_request = self._sandboxes.judge_request(
                 self._layers / "judge",
                 submission,
                 verdict_folder,
-                {**variables, **_named([link.judge for link in links])},
+                {**variables, **_named(ends), **_named([link.judge for link in ending], "MLGYM_LITE_PLAYER_END_FD")},
                 judge_log,
                 nothing,
             )
-            judge = self._start(stack, judge_request, identity, [link.judge for link in links])
-            for link in links:
+            judge = self._start(stack, judge_request, identity, [*ends, *(link.judge for link in ending)])
+            players = {}
+            for count, (number, link) in enumerate(zip(numbers, links, strict=True), start=1):
+                # a log of its own: its standard output is a file that it can also read
+                name = "player.log" if count == 1 else f"player-{count}.log"
+                player_log = _opened(stack, place / name, os.O_RDWR | os.O_CREAT | os.O_APPEND)
                 player_request = self._sandboxes.player_request(
                     self._layers / "player", submission, _named([link.player]), player_log, nothing
                 )
-                self._start(stack, player_request, self._identity(stack), [link.player])
-            return self._wait(judge)
+                players[number] = stack.enter_context(contextlib.ExitStack())
+                self._start(players[number], player_request, self._identity(players[number]), [link.player])
+            return self._wait(judge, [link.player for link in ending], players)
 
     def _player_count(self) -> int:
         player = self._sandboxes.task.file.metadata.mlgym_lite.player
@@ -138,14 +148,29 @@ class Grader:
             end.close()
         return sandbox
 
-    def _wait(self, judge: Sandbox) -> int:
+    def _wait(self, judge: Sandbox, endings: list[socket.socket], players: dict[int, contextlib.ExitStack]) -> int:
+        """Wait for the judge; meanwhile end each player that it is done with, and tell it when nothing of the player is left."""
         limit = self._sandboxes.task.file.verifier.timeout_sec
-        if not readable([judge.ended_descriptor], limit):
-            raise GraderError(
-                f"{self._sandboxes.task.name}: the grader did not end within {limit:g} s ([verifier].timeout_sec); what it "
-                f"printed is in {self._folder}"
-            )
+        deadline = time.monotonic() + limit
+        while judge.ended_descriptor not in (ready := self._ready(judge, endings, deadline - time.monotonic())):
+            if not ready:
+                raise GraderError(
+                    f"{self._sandboxes.task.name}: the grader did not end within {limit:g} s ([verifier].timeout_sec); what it "
+                    f"printed is in {self._folder}"
+                )
+            [ending] = endings
+            number = ending.recv(_PLAYER_NUMBER_BYTES)
+            if not number:
+                endings = []
+                continue
+            players[int.from_bytes(number, "big")].close()
+            with contextlib.suppress(BrokenPipeError):  # a judge that has ended meanwhile is seen in the next round
+                ending.sendall(b"\0")
         return judge.exit_status()
+
+    @staticmethod
+    def _ready(judge: Sandbox, endings: Sequence[socket.socket], seconds: float) -> set[int]:
+        return readable([judge.ended_descriptor, *(ending.fileno() for ending in endings)], seconds)
 
     def _read(self, status: int, place: Path, verdict_folder: Path) -> tuple[Mapping[str, float] | None, str]:
         try:
@@ -184,8 +209,8 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not a finite number")
 
 
-def _named(ends: Sequence[socket.socket]) -> dict[str, str]:
-    return {"MLGYM_LITE_PLAYER_FD": ",".join(str(end.fileno()) for end in ends)} if ends else {}
+def _named(ends: Sequence[socket.socket], name: str = "MLGYM_LITE_PLAYER_FD") -> dict[str, str]:
+    return {name: ",".join(str(end.fileno()) for end in ends)} if ends else {}
 
 
 def _opened(stack: contextlib.ExitStack, path: Path, flags: int) -> int:

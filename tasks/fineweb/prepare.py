@@ -13,14 +13,17 @@ Face hub. It writes
 `MLGYM_LITE_FINEWEB_SHARDS` says how many shards there are to learn from: 18 unless it is set, 103 at most.
 
 A download that broke off goes on where it stopped, as the hub's client keeps what it has in its own cache (HF_HOME);
-with HF_HUB_OFFLINE=1 that cache must have everything. A shard is a header of 256 whole numbers of 4 bytes, of which
+with HF_HUB_OFFLINE=1 that cache must have everything. The cache names a large file after its sha256, which is compared.
+A shard is a header of 256 whole numbers of 4 bytes, of which
 the first three are 20240520, 1 and the number of tokens, and then the tokens, 2 bytes each.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -117,9 +120,28 @@ def downloaded(name: str) -> Path:
     if not isinstance(try_to_load_from_cache(repository, name, revision=revision, repo_type=kind), str):
         say(f"{name}: getting it from {repository}")
     try:
-        return Path(hf_hub_download(repository, name, revision=revision, repo_type=kind))
+        path = Path(hf_hub_download(repository, name, revision=revision, repo_type=kind))
     except Exception as error:
         raise SourceError(f"{name} of {repository} could not be downloaded: {type(error).__name__}: {error}") from error
+    refuse_a_damaged_copy(path)
+    return path
+
+
+def refuse_a_damaged_copy(path: Path) -> None:
+    """Compare a file of the hub's cache with its sha256, where the name of what it leads to is one.
+
+    Raises:
+        SourceError: It is another file.
+    """
+    kept = path.resolve()
+    if not re.fullmatch("[0-9a-f]{64}", kept.name):
+        return
+    total = hashlib.sha256()
+    with kept.open("rb") as file:
+        while piece := file.read(1 << 20):
+            total.update(piece)
+    if total.hexdigest() != kept.name:
+        raise SourceError(f"{kept} has the sha256 {total.hexdigest()}, expected its name. Delete it and get it again")
 
 
 def checked_tokens(path: Path, least: int) -> Tokens:

@@ -16,7 +16,7 @@ from tiny_task import GRADER, TASK_TOML
 
 import mlgym_lite
 from mlgym_lite import Attempt, Episode, Outcome
-from mlgym_lite.config.run_settings import RunSettings
+from mlgym_lite.config.run_settings import IsolationChoice, RunSettings
 from mlgym_lite.config.task_file import ScoringKind, Variant
 from mlgym_lite.errors import EpisodeStateError, GraderError, TaskError
 
@@ -36,9 +36,15 @@ def open_episode(make_task: Callable[..., Path], environment: dict[str, str], tm
     """Opens episodes of a task given by its parts and closes them after the test."""
     with contextlib.ExitStack() as stack:
 
-        def open_one(*, variant: Variant = "full", scoring: ScoringKind = "clean", **parts: Any) -> Episode:
+        def open_one(
+            *,
+            variant: Variant = "full",
+            scoring: ScoringKind = "clean",
+            isolation: IsolationChoice = "auto",
+            **parts: Any,
+        ) -> Episode:
             task = mlgym_lite.load_task(make_task(**parts))
-            settings = RunSettings(output=tmp_path / "run", variant=variant, scoring=scoring)
+            settings = RunSettings(output=tmp_path / "run", variant=variant, scoring=scoring, isolation=isolation)
             return stack.enter_context(Episode(task, settings=settings, environment=environment))
 
         yield open_one
@@ -704,6 +710,50 @@ def test_several_players_cannot_meet_and_take_bytes(open_episode: OpenEpisode) -
     episode.step("echo 1 > answer.txt")
     outcome = episode.submit()
     assert outcome.score == 1.0
+
+
+ONE_AFTER_THE_OTHER_GRADE = """\
+from mlgym_judge import run
+def grade(context):
+    with context.player() as first:
+        first.ask("stay")
+    with context.player() as second:
+        return {"Score": float(second.ask("look"))}
+run(grade)
+"""
+STAYING = """\
+import fcntl, os, time, mlgym_player
+def answer(message):
+    file = open(os.environ.get("MLGYM_LITE_ROOT", "") + "/submission/answer.txt")
+    if message == "look":
+        assert b"passed" not in os.pread(1, 1000, 0) + os.pread(2, 1000, 0)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return 1
+    os.write(1, b"passed")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.closerange(0, 3)
+            time.sleep(60)
+    return 0
+mlgym_player.serve(answer)
+"""
+
+
+def test_a_player_is_gone_before_the_next_one_is_asked(open_episode: OpenEpisode, mechanism: IsolationChoice) -> None:
+    """What a player leaves running, and the locks it holds, end before the judge goes on; what it printed is out of reach."""
+    toml = PLAYER_TOML.replace('program = "tests/player.py"', 'program = "tests/player.py"\ncount = 2')
+    episode = open_episode(
+        toml=toml,
+        grader='exec "$MLGYM_LITE_PYTHON" -I "$MLGYM_LITE_ROOT/tests/grade.py"\n',
+        files={"tests/grade.py": ONE_AFTER_THE_OTHER_GRADE, "tests/player.py": STAYING},
+        isolation=mechanism,
+    )
+    episode.step("echo 1 > answer.txt")
+    started = time.monotonic()
+    assert episode.submit().score == 1.0
+    assert time.monotonic() - started < 30
 
 
 PARITY_GRADE = """\

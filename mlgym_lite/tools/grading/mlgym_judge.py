@@ -8,8 +8,9 @@ other ending means that the grader failed, and the agent is not to blame.
 Where the agent's code has to run to be scored, it runs in a second sandbox, the player. A stream socket, opened by
 the engine, joins the two; each message is four bytes of length, most significant first, and then JSON in UTF-8, where an object
 {"base64": text} stands for bytes. The judge speaks first, and the player answers each message once. A task may ask for
-several players, which cannot speak to each other. Whatever the player sends is the agent's word: every
-way in which it can be late, broken, too long or not a number ends in `Rejected`, never in a failure of the grader.
+several players, which cannot speak to each other; one that the judge closes is ended by the engine, with all it has
+started, before `close` returns. Whatever the player sends is the agent's word: every way in which it can be late, broken,
+too long or not a number ends in `Rejected`, never in a failure of the grader.
 
 The file stands alone, on the standard library, so that it can be put beside any grader.
 """
@@ -67,6 +68,8 @@ class Context:
     """Whether to score as MLGym's paper did."""
     player_descriptors: list[int] = field(default_factory=list)
     """The judge's ends of the links to players that are not opened yet."""
+    ending_descriptor: int | None = None
+    """Where the engine is told which player is to end; None where no engine holds the players."""
 
     def player(self) -> Player:
         """Open the link to the next player and seed it; call this once for each player the task declares.
@@ -77,7 +80,8 @@ class Context:
         """
         if not self.player_descriptors:
             raise RuntimeError("there is no player left to open: [metadata.mlgym_lite.player] says how many there are")
-        player = Player(socket.socket(fileno=self.player_descriptors.pop(0)))
+        descriptor = self.player_descriptors.pop(0)
+        player = Player(socket.socket(fileno=descriptor), end=lambda: _end_player(self.ending_descriptor, descriptor))
         if player.ask({"seed": player_seed(self.seed)}) != {}:
             raise Rejected("the player's first answer is not the one expected")
         return player
@@ -86,9 +90,15 @@ class Context:
 class Player:
     """The judge's end of the link to the agent's code; whoever opens it closes it."""
 
-    def __init__(self, connection: socket.socket, clock: Callable[[], float] = time.monotonic) -> None:
-        """Take over a connected stream socket; `clock` counts seconds and never goes back."""
+    def __init__(
+        self,
+        connection: socket.socket,
+        clock: Callable[[], float] = time.monotonic,
+        end: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take over a connected stream socket; `clock` counts seconds and never goes back, `end` ends the player."""
         self._connection = connection
+        self._end: Callable[[], None] | None = end
         self._connection.setblocking(False)
         self._clock = clock
 
@@ -97,12 +107,18 @@ class Player:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        """Close the link, at which the player ends by itself."""
+        """Close the link and end the player."""
         self.close()
 
     def close(self) -> None:
-        """Close the link; closing it twice is harmless."""
+        """Close the link and have the engine end the player with everything it started; closing it twice is harmless.
+
+        When this returns nothing of the player is left: neither a process nor a file.
+        """
         self._connection.close()
+        end, self._end = self._end, None
+        if end is not None:
+            end()
 
     def ask(self, message: object, timeout_seconds: float = 60.0, *, reply_limit_bytes: int = REPLY_LIMIT_BYTES) -> Any:
         """Send a message and return the player's answer to it; both may hold bytes at any depth.
@@ -199,7 +215,17 @@ def context_from(environment: Mapping[str, str], root: Path) -> Context:
         data=root / "data",
         parity=scoring == "parity",
         player_descriptors=[int(descriptor) for descriptor in filter(None, descriptors.split(","))],
+        ending_descriptor=int(ending) if (ending := environment.get("MLGYM_LITE_PLAYER_END_FD")) else None,
     )
+
+
+def _end_player(ending_descriptor: int | None, player: int) -> None:
+    """Ask the engine to end a player, named by the number of the judge's end of its link, and wait until it is gone."""
+    if ending_descriptor is None:
+        return
+    os.write(ending_descriptor, player.to_bytes(_HEADER_BYTES, "big"))
+    if not os.read(ending_descriptor, 1):
+        raise RuntimeError("the engine did not say that the player has ended")
 
 
 def player_seed(seed: int) -> int:

@@ -13,7 +13,11 @@ positions may differ by more than rounding explains; a claim that is too high co
 so there is nothing to win by claims that are wild and right on average.
 
 B must never see a token it is asked for: it gets one prefix of a window, and never prefixes of two neighbouring
-windows, since the last target of one is the first token of the next.
+windows, since the last target of one is the first token of the next. The engine ends A, with all that it has started,
+when its link is closed, and that is before B reads the first file of the agent's.
+
+What the module's code says when it fails is shown to the agent as long as it has seen nothing but training text: A first
+rehearses with that. From then on it is only told that it failed, since its words could be the hidden text.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from numpy.typing import NDArray
 
 CHECKS = {"full": 4096, "mini": 2048}
 ANSWER_SECONDS = {"full": 1200.0, "mini": 240.0}
+MESSAGE_SECONDS = {"full": 300.0, "mini": 30.0}
 TOLERANCE_NATS = 0.1
 CHECKS_FOR_ONE_DEVIATION = 2000
 TOKENS_IN_A_MESSAGE = 65_536
@@ -51,15 +56,36 @@ class Sample:
     positions: Places
 
 
-class Table:
-    """One player at work on one module, under one deadline; whoever opens the player closes it."""
+@dataclass(frozen=True, kw_only=True)
+class Time:
+    """How long players may take."""
 
-    def __init__(self, player: Player, vocabulary: int, window: int, deadline: float) -> None:
+    deadline: float
+    """Of all answers, on the monotonic clock."""
+    message_seconds: float
+    """For one answer."""
+
+
+class Table:
+    """One player at work on one module; whoever opens the player closes it."""
+
+    def __init__(self, player: Player, vocabulary: int, window: int, allowed: Time) -> None:
         """Have the player load the agent's files."""
-        self._player, self._deadline = player, deadline
+        self._player, self._allowed = player, allowed
         self._vocabulary, self._window = vocabulary, window
-        if self._ask({"vocabulary": vocabulary, "rows": max(1, TOKENS_AT_ONCE // window)}) != {}:
+        self._tells_why = True
+        if self._ask({"vocabulary": vocabulary, "rows": rows_at_once(window)}) != {}:
             raise Rejected("the player's answer to the vocabulary is not the one expected")
+
+    def rehearse(self, windows: Tokens) -> None:
+        """Ask both kinds of questions about text that the agent knows, and show it what its code says if it fails."""
+        self.claims(windows)
+        self.losses(windows[:, :-1], np.zeros(len(windows), np.int64), windows[:, 1])
+        self.hide_errors()
+
+    def hide_errors(self) -> None:
+        """From now on the player is sent hidden text, and its words are not shown any more."""
+        self._tells_why = False
 
     def claims(self, windows: Tokens) -> Numbers:
         """Return the loss that the player claims for each position of each window.
@@ -91,8 +117,19 @@ class Table:
         return losses
 
     def _ask(self, message: dict[str, object]) -> Any:
-        """Ask the player, which has the time that is left."""
-        return self._player.ask(message, self._deadline - time.monotonic())
+        """Ask the player, which has the time that is left.
+
+        Raises:
+            Rejected: As `Player.ask`, without the words of the player where these could tell what is hidden.
+        """
+        left_seconds = self._allowed.deadline - time.monotonic()
+        try:
+            return self._player.ask(message, min(left_seconds, self._allowed.message_seconds))
+        except Rejected as rejection:
+            if self._tells_why:
+                raise
+            reason = str(rejection).partition("\n")[0].rstrip(":")
+            raise Rejected(f"{reason}, on the hidden text; the training text worked. What it said is not shown") from None
 
 
 def numbers_of(answer: Any, name: str, shape: tuple[int, int]) -> Numbers:
@@ -114,22 +151,35 @@ def numbers_of(answer: Any, name: str, shape: tuple[int, int]) -> Numbers:
 def grade(context: Context) -> dict[str, float]:
     """Return the module's mean loss on the hidden text, and what belongs to it."""
     meta = json.loads(context.data.joinpath("meta.json").read_text(encoding="utf-8"))
-    windows = windows_of(context.hidden / f"{context.split}.bin", meta["window"])
+    vocabulary, window = meta["vocabulary"], meta["window"]
+    known = windows_of(context.data / "train_000001.bin", window, rows_at_once(window))
+    windows = windows_of(context.hidden / f"{context.split}.bin", window)
     draw = np.random.default_rng([context.seed, context.split == "test"])
     deadline = time.monotonic() + ANSWER_SECONDS[context.variant]
+    allowed = Time(deadline=deadline, message_seconds=MESSAGE_SECONDS[context.variant])
     with context.player() as player:
-        claims = claimed_losses(Table(player, meta["vocabulary"], meta["window"], deadline), windows, draw)
-    sample = drawn_sample(draw, len(windows), meta["window"], CHECKS[context.variant])
+        table = Table(player, vocabulary, window, allowed)
+        table.rehearse(known)
+        claims = claimed_losses(table, windows, draw)
+    sample = drawn_sample(draw, len(windows), window, CHECKS[context.variant])
     with context.player() as player:
-        losses = proven_losses(Table(player, meta["vocabulary"], meta["window"], deadline), windows, sample)
+        table = Table(player, vocabulary, window, allowed)
+        table.hide_errors()
+        losses = proven_losses(table, windows, sample)
     gaps = losses - claims[sample.windows, sample.positions]
     refuse_deviations(gaps)
     return summary(claims, np.maximum(gaps, -TOLERANCE_NATS), bytes_of(context.data, windows), parity=context.parity)
 
 
-def windows_of(path: Path, window: int) -> Tokens:
-    """Return the windows of a shard, with one token more each, which is the first of the next window."""
-    tokens = np.fromfile(path, "<u2", offset=HEADER_BYTES)
+def rows_at_once(window: int) -> int:
+    """Return how many windows the module gets in one call."""
+    return max(1, TOKENS_AT_ONCE // window)
+
+
+def windows_of(path: Path, window: int, most: int | None = None) -> Tokens:
+    """Return the windows of a shard, or the first of them, with one token more each: the first of the next window."""
+    count = -1 if most is None else most * window + 1
+    tokens = np.fromfile(path, "<u2", count, offset=HEADER_BYTES)
     return np.lib.stride_tricks.sliding_window_view(tokens, window + 1)[::window]
 
 
