@@ -291,7 +291,7 @@ def test_one_caption_for_all_pictures_scores_low(made: Path) -> None:
     best = sorted(set(spoken), key=lambda text: -sum(runs[run] for run in fours(text)) / len(text.split()))[:8]
     for text in ["there is a red diamond to the left of a green circle", *best]:
         assert score_of([text] * len(references), references) < 0.21, text
-    assert score_of([row["captions"][0] for row in train[: len(references)]], references) < 0.12
+    assert score_of([row["captions"][0] for row in train[: len(references)]], references) < 0.13
 
 
 def fours(text: str) -> set[str]:
