@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 PROGRAM = (sys.executable, "-m", "mlgym_lite")
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)

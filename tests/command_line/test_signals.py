@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from program_harness import DEADLINE_SECONDS, running_with, wait_until
 
+from mlgym_lite.models.script_server import ScriptServer
+
 Make = Callable[..., Path]
 Write = Callable[..., Path]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -165,3 +167,34 @@ def test_check_can_be_interrupted(started: Start, make_task: Make, marker: str) 
     wait_until(lambda: [p for p in running_with(marker) if p.name() == "sleep"], "a grader runs")
     interrupted(process, signal.SIGINT)
     assert not running_with(marker)
+
+
+@both_signals
+@pytest.mark.kernel
+def test_while_a_model_is_asked(started: Start, make_task: Make, tmp_path: Path, number: signal.Signals) -> None:
+    """The steps before it are kept, and the run ended as interrupted."""
+    command = "```\necho 1 > answer.txt\n```\n"
+    with ScriptServer([{"content": command}, {"content": "late", "delay_seconds": 600}]) as server:
+        process = started(
+            "run", make_task(), "--agent", "react", "--model", "openai/script", "--base-url", server.base_url,
+            "--output", tmp_path / "run", OPENAI_API_KEY="none",
+        )  # fmt: skip
+        wait_until(lambda: len(server.requests) == 2, "the second request")
+        interrupted(process, number)
+    assert ending_of(tmp_path / "run") == ("interrupted", "user")
+    assert len((tmp_path / "run" / "trajectory.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+
+
+@both_signals
+@pytest.mark.kernel
+def test_while_a_program_decides(started: Start, make_task: Make, tmp_path: Path, number: signal.Signals) -> None:
+    """The program is ended too."""
+    program = tmp_path / "agent.py"
+    told = tmp_path / "pid"
+    code = f"import os, sys, time\nsys.stdin.readline()\nopen({str(told)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
+    program.write_text(code, encoding="utf-8")
+    process = started("run", make_task(), "--agent", program, "--output", tmp_path / "run")
+    wait_until(lambda: told.exists() and told.read_text(encoding="utf-8") != "", "the program")
+    interrupted(process, number)
+    assert ending_of(tmp_path / "run") == ("interrupted", "user")
+    assert not Path("/proc", told.read_text(encoding="utf-8")).exists()
