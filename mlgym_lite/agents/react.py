@@ -6,7 +6,7 @@ file chooses each. A reply without one clear action is sent back to the model wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -22,8 +22,22 @@ from mlgym_lite.models.protocol import ContextOverflow, Model, ModelUsage, OutOf
 class ReactAgent(PlainAgent):
     """A language model at work on one episode."""
 
-    def __init__(self, name: str, settings: AgentFile, prompts: Mapping[str, str], model: Model, task: Task) -> None:
-        """`prompts` are the templates' texts, by the names in `AgentFile.prompts`."""
+    def __init__(
+        self,
+        name: str,
+        settings: AgentFile,
+        prompts: Mapping[str, str],
+        model: Model,
+        task: Task,
+        *,
+        on_rejected: Callable[[str], None] | None = None,
+    ) -> None:
+        """`prompts` are the templates' texts, by the names in `AgentFile.prompts`; `on_rejected` is told of ill-formed replies.
+
+        Raises:
+            AgentError: A template cannot be rendered.
+        """
+        self._on_rejected = on_rejected
         self.name = name
         self.model = model.name
         self._settings = settings
@@ -77,6 +91,8 @@ class ReactAgent(PlainAgent):
                 cut = " It was cut at the largest length of a reply." if reply.finish_reason == "length" else ""
                 text = self._templates.text("format_error", observation, error=f"{error}{cut}")
                 self._rejected.append({"reply": reply.message, "error": text})
+                if self._on_rejected is not None:
+                    self._on_rejected(f"a reply of {self.model} was sent back: {text.splitlines()[0]}")
         last = self._rejected[-1]["error"].splitlines()[0]
         return Stop(reason="format_errors", detail=f"{attempts} replies in a row were ill-formed; the last: {last}")
 
@@ -156,10 +172,13 @@ class _Templates:
             self._templates = {name: environment.from_string(text) for name, text in prompts.items()}
         except jinja2.TemplateSyntaxError as error:
             raise AgentError(f"a prompt of the agent is no jinja2 template: line {error.lineno}: {error.message}") from error
+        for name in self._templates:  # a mistake is told before anything starts
+            self.text(name, Observation(text="", working_directory=""), error="")
 
     def text(self, name: str, observation: Observation, **further: Any) -> str:
         """A prompt for how things stand."""
         try:
             return self._templates[name].render(**self._facts, observation=asdict(observation), **further).strip()
         except self._error as error:
-            raise AgentError(f"the prompt {name!r} of the agent cannot be rendered: {error}") from error
+            known = ", ".join([*self._facts, "observation", "error"])
+            raise AgentError(f"the prompt {name!r} of the agent cannot be rendered: {error}; known here: {known}") from error

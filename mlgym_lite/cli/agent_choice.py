@@ -73,9 +73,12 @@ def _language_model(name: str, options: AgentOptions, task: Task, progress: Prog
     limits = {"cost_usd": options.cost_limit, "tokens": options.token_limit}
     kept = settings.limits.model_copy(update={key: value for key, value in limits.items() if value is not None})
     if model.name is None:
-        raise click.UsageError(f"--agent {name} needs --model, as litellm names models: openai/gpt-4o, ollama/llama3, …")
+        raise click.UsageError(
+            f"--agent {name} needs a model: --model NAME, or [model] name in an agent file, as litellm names it (openai/gpt-4o)"
+        )
     client = LiteLLMModel(model.name, model, on_wait=progress.line)
-    return ReactAgent(stem, settings.model_copy(update={"model": model, "limits": kept}), prompts, client, task)
+    settings = settings.model_copy(update={"model": model, "limits": kept})
+    return ReactAgent(stem, settings, prompts, client, task, on_rejected=progress.line)
 
 
 def _scripted(actions: Path | None) -> Agent:

@@ -106,6 +106,10 @@ def _compared(improvement: float) -> str:
     return f"{'better' if improvement > 0 else 'worse'} by {abs(improvement):.6g}"
 
 
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 def _weaker(weakened: list[str]) -> str:
     if len(weakened) <= 1:
         return "".join(f"; weaker: {text}" for text in weakened)
@@ -129,8 +133,8 @@ def print_outcome(outcome: Outcome) -> None:
             lines.append("also: " + ", ".join(f"{name} = {number(value)}" for name, value in others.items()))
         how = "autosubmitted" if ending["autosubmitted"] else ending["reason"]
         if ending["autosubmitted"]:
-            how += f" at the {ending['reason'].replace('_', ' ')}"
-        lines.append(f"{how} after {result['steps']} steps, {result['validations_used']} validations")
+            how += f" ({ending['reason'].replace('_', ' ')})"
+        lines.append(f"{how} after {_counted(result['steps'], 'step')}, {_counted(result['validations_used'], 'validation')}")
     labels = [result["variant"]]
     labels += ["scored as in MLGym's paper"] if result["scoring"] == "parity" else []
     labels += ["test feedback"] if result["feedback"] == "test" else []

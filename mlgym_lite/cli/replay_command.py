@@ -21,7 +21,9 @@ _SHOWN_LINES = 12
 @shared.json_output
 @shared.quiet
 def command(recording: Path, task: str | None, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Run the actions of RECORDING again (a run directory, trajectory.jsonl, JSON Lines or MLGym .traj) and compare.
+    """Run the actions of RECORDING again and compare: a run directory or its export, JSON Lines, or MLGym's .traj.
+
+    Of a run and its exports, the variant, the seeds and the limits are the recorded ones.
 
     Exit status 0: every observation and every score is as recorded.
     """

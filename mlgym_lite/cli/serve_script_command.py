@@ -44,10 +44,11 @@ def command(file: Path, port: int, characters: int | None, log: Path | None) -> 
         server = ScriptServer(script, port=port, context_characters=characters, on_request=on_request)
     except OSError as error:
         raise OutputError(f"port {port}: cannot be listened on: {error.strerror or error}; name another --port") from error
+    agent = "react-tools" if any(entry.get("tool_calls") for entry in script) else "react"
     click.echo(server.base_url)
     click.echo(
         f"{len(script)} replies. In another shell:\n"
-        f"  OPENAI_API_KEY=none mlgym-lite run TASK --agent react --model openai/script --base-url {server.base_url}",
+        f"  OPENAI_API_KEY=none mlgym-lite run TASK --agent {agent} --model openai/script --base-url {server.base_url}",
         err=True,
     )
     with contextlib.suppress(KeyboardInterrupt):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,15 @@ class Recording:
     """A .traj file: its paths are those of MLGym's container."""
     autosubmitted: bool = False
     """MLGym scored what was there when a limit ended the episode."""
+    exported: Mapping[str, Any] | None = None
+    """Of an export of ours: the run's `run` (run.json), `result` (result.json or None) and `grading_seeds`."""
 
 
 def read_recording(path: Path) -> Recording:
     """Read a file of actions or a run directory; raises ActionsError with the file and the line."""
     if path.is_dir():
-        path = path / "trajectory.jsonl"
+        exports = list(path.glob("*.traj"))
+        path = exports[0] if len(exports) == 1 and not (path / "trajectory.jsonl").exists() else path / "trajectory.jsonl"
     try:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
@@ -79,11 +83,19 @@ def _read_atif(path: Path, text: str) -> Recording:
         if not str(content["schema_version"]).startswith("ATIF-"):
             raise ValueError(f"its schema_version is {content['schema_version']!r}")
         steps = [step for entry in content["steps"] for step in _atif_steps(entry)]
+        exported = _exported(content.get("extra"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ActionsError(f"{path}: is not an ATIF trajectory ({error!r:.200}); expected schema_version ATIF-v1.*") from error
     if not steps:
         raise ActionsError(f"{path}: holds no action; expected steps with tool_calls whose arguments have a command")
-    return Recording(path=path, steps=tuple(steps))
+    return Recording(path=path, steps=tuple(steps), exported=exported)
+
+
+def _exported(content: Any) -> Mapping[str, Any] | None:
+    """What an export of ours tells of its run; None for another program's."""
+    if not isinstance(content, dict) or not isinstance(content.get("run"), dict):
+        return None
+    return content if isinstance(content.get("grading_seeds"), list) else None
 
 
 def _atif_steps(entry: dict[str, Any]) -> list[RecordedStep]:
@@ -127,6 +139,9 @@ def _read_traj(path: Path, text: str) -> Recording:
         ) from error
     if not all(isinstance(step.action, str) for step in steps) or not steps:
         raise ActionsError(f"{path}: expected a list `trajectory` whose entries have a text `action`")
+    exported = _exported(content.get("mlgym_lite"))
+    if exported is not None:
+        return Recording(path=path, steps=steps, exported=exported)
     info = content.get("info")
     scores = info.get("score") if isinstance(info, dict) else None
     status = str(info.get("exit_status")) if isinstance(info, dict) else ""

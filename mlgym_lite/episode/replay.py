@@ -1,6 +1,6 @@
 """Running recorded actions again and comparing what they show and score, step by step.
 
-Recordings are run directories of ours, files of actions, and MLGym's .traj files. The gradings of a run directory are
+Recordings are run directories of ours, their exports, files of actions, and MLGym's .traj files. The gradings of a run are
 repeated with the seeds it recorded, so that equal work must score equally.
 """
 
@@ -105,27 +105,39 @@ def plan_replay(path: Path, task: str | None, settings: RunSettings) -> ReplayPl
     """Read a recording and find its task and settings; raises ActionsError or TaskError."""
     recording = read_recording(path)
     run = recording.path.parent / "run.json"
-    if recording.path.name != "trajectory.jsonl" or not run.is_file():
-        if task is None:
-            raise ActionsError(f"{path}: does not tell its task; name it with --task")
-        scores = (*(score for step in recording.steps for score in step.scores), *recording.loose_scores)
-        return ReplayPlan(
-            recording=recording, task=load_task(task), settings=settings, agent="scripted", scores=scores, seeds=(),
-            validations={}, knows_scores=bool(scores) or recording.is_of_mlgym, submits_at_the_end=recording.autosubmitted,
-        )  # fmt: skip
     try:
-        return _plan_run(recording, _json(run), task, settings)
+        if recording.exported is not None:
+            return _plan_run(recording, recording.exported, task, settings)
+        if recording.path.name == "trajectory.jsonl" and run.is_file():
+            return _plan_run(recording, _run_directory(run.parent), task, settings)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ActionsError(f"{run}: cannot be read: it is not the record of a run ({error!r:.200})") from error
+    if task is None:
+        raise ActionsError(f"{path}: does not tell its task; name it with --task")
+    scores = (*(score for step in recording.steps for score in step.scores), *recording.loose_scores)
+    return ReplayPlan(
+        recording=recording, task=load_task(task), settings=settings, agent="scripted", scores=scores, seeds=(),
+        validations={}, knows_scores=bool(scores) or recording.is_of_mlgym, submits_at_the_end=recording.autosubmitted,
+    )  # fmt: skip
 
 
-def _plan_run(recording: Recording, run: Mapping[str, Any], task: str | None, settings: RunSettings) -> ReplayPlan:
-    folder = recording.path.parent
+def _run_directory(folder: Path) -> dict[str, Any]:
+    """What an export holds too, read from a run directory."""
+    result = folder / "result.json"
+    return {
+        "run": _json(folder / "run.json"),
+        "result": _json(result) if result.is_file() else None,
+        "grading_seeds": [_json(path)["seed"] for path in sorted((folder / "grading").glob("*/grading.json"))],
+    }
+
+
+def _plan_run(recording: Recording, recorded_run: Mapping[str, Any], task: str | None, settings: RunSettings) -> ReplayPlan:
+    run, result = recorded_run["run"], recorded_run["result"] or {}
     if run.get("forked_from"):
-        raise ActionsError(f"{folder}: is a fork of {run['forked_from']['run_directory']}; a fork cannot be replayed yet")
+        where = recording.path.parent
+        raise ActionsError(f"{where}: is a fork of {run['forked_from']['run_directory']}; a fork cannot be replayed yet")
     recorded = run["task"]
     reference = task or (recorded["folder"] if Path(recorded["folder"]).is_dir() else recorded["name"])
-    result = _json(folder / "result.json") if (folder / "result.json").is_file() else {}
     attempts = result.get("attempts") or []
     scores = tuple(attempt["metrics"] for attempt in attempts if not attempt.get("rejected"))
     last = recording.steps[-1].action.split()
@@ -143,7 +155,7 @@ def _plan_run(recording: Recording, run: Mapping[str, Any], task: str | None, se
         scores=scores if result else tuple(score for step in recording.steps for score in step.scores),
         validations=Counter(attempt["step"] for attempt in attempts if attempt["kind"] == "validate"),
         knows_scores=bool(result),
-        seeds=tuple(_json(path)["seed"] for path in sorted((folder / "grading").glob("*/grading.json"))),
+        seeds=tuple(recorded_run["grading_seeds"]),
         submits_at_the_end=bool(attempts) and attempts[-1]["kind"] == "submit" and "submit" not in last,
     )  # fmt: skip
 

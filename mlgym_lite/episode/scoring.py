@@ -37,8 +37,9 @@ class Scoring:
 
     @property
     def best(self) -> float | None:
-        """The best value so far of the metric that ranks."""
-        values = [attempt.metrics[self._task.metric] for attempt in self.attempts if attempt.metrics]
+        """The best value so far of the metric that ranks, of validations: a submission is scored on other data."""
+        validated = [attempt.metrics for attempt in self.attempts if attempt.metrics and attempt.kind == "validate"]
+        values = [metrics[self._task.metric] for metrics in validated]
         return None if not values else (max(values) if self._task.maximize else min(values))
 
     def score(self, kind: AttemptKind, step: int) -> Attempt:

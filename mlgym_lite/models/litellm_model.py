@@ -24,6 +24,7 @@ _LEAST_SECRET = 6
 _LONGEST_MESSAGE = 600
 _TOO_LONG = re.compile(r"context.?(length|window)|maximum context|too many tokens|too long|exceeds? .{0,40}(context|token)", re.I)
 _USED_UP = re.compile(r"insufficient_quota|exceeded your current quota|billing", re.I)
+_NO_KEY = re.compile(r"missing credentials|api_key client option must be set|missing .{0,20}api.?key", re.I)
 
 
 def _litellm() -> Any:
@@ -146,7 +147,9 @@ class LiteLLMModel:
 
     def _can_pass(self, error: BaseException) -> bool:
         library = self._library
-        if isinstance(error, ModelError) or not isinstance(error, Exception) or _USED_UP.search(str(error)):
+        if isinstance(error, ModelError) or not isinstance(error, Exception):
+            return False
+        if _USED_UP.search(str(error)) or _NO_KEY.search(str(error)):
             return False
         passing = (
             library.RateLimitError, library.APIConnectionError, library.Timeout, library.InternalServerError,
@@ -186,10 +189,15 @@ class LiteLLMModel:
             isinstance(error, library.BadRequestError) and _TOO_LONG.search(str(error))
         ):
             return ContextOverflow(f"{self.name}: the messages are longer than the model takes: {why}")
-        if isinstance(error, library.AuthenticationError):
+        if isinstance(error, library.AuthenticationError) or _NO_KEY.search(str(error)):
             return ModelError(f"{self.name}: {why}\n  Set the provider's key in the environment, such as OPENAI_API_KEY")
         if isinstance(error, library.NotFoundError):
             return ModelError(f"{self.name}: {why}\n  Is the model's name right, and its provider before the slash?")
+        if "LLM Provider NOT provided" in str(error):
+            return ModelError(f"{self.name}: litellm knows no such provider; for a server of your own write openai/NAME")
+        if "connection error" in why.lower():
+            where = self._options.base_url or "the provider"
+            why = f"{where} cannot be reached, or broke off: {why}\n  Does a server listen there? --base-url says where"
         return ModelError(f"{self.name}: {why}")
 
     def _harmless(self, error: BaseException | None) -> str:

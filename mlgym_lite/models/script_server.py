@@ -31,6 +31,12 @@ _KEYS = {
     "content", "reasoning", "tool_calls", "usage", "finish_reason", "delay_seconds", "pieces", "piece_seconds", "dies_after",
     "status", "error", "retry_after",
 }  # fmt: skip
+_KINDS: Mapping[str, Any] = {
+    "content": str, "reasoning": str, "tool_calls": list, "usage": list, "finish_reason": str, "delay_seconds": (int, float),
+    "pieces": int, "piece_seconds": (int, float), "dies_after": int, "status": int, "error": dict, "retry_after": (int, float),
+}  # fmt: skip
+_NAMES = {str: "a text", list: "a list", int: "a whole number", dict: 'a text, or {"message", "code"}'}
+_EXPECTED = {key: "a number" if isinstance(kind, tuple) else _NAMES[kind] for key, kind in _KINDS.items()}
 _MODEL = "script"
 
 
@@ -44,7 +50,10 @@ def read_script(path: Path) -> list[dict[str, Any]]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ActionsError(f"{path}: cannot be read: {error}") from error
-    return [_script_line(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    entries = [_script_line(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    if not entries:
+        raise ActionsError(f"{path}: holds no reply; expected a JSON text or object a line")
+    return entries
 
 
 def _script_line(line: str, place: str) -> dict[str, Any]:
@@ -59,6 +68,13 @@ def _script_line(line: str, place: str) -> dict[str, Any]:
     unknown = sorted(entry.keys() - _KEYS)
     if unknown:
         raise ActionsError(f"{place}: unknown key {unknown[0]!r}; known here: {', '.join(sorted(_KEYS))}")
+    if isinstance(entry.get("error"), str):
+        entry["error"] = {"message": entry["error"]}
+    for key, value in entry.items():
+        if value is not None and not isinstance(value, _KINDS.get(key, object)):
+            raise ActionsError(f"{place}: {key}: expected {_EXPECTED[key]}, not {value!r}")
+    if not all(isinstance(call, dict) and isinstance(call.get("name"), str) for call in entry.get("tool_calls") or []):
+        raise ActionsError(f"{place}: tool_calls: expected objects with a name and arguments")
     return entry
 
 
@@ -137,7 +153,7 @@ def _handler_for(server: ScriptServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             """A completion."""
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if not self.path.rstrip("/").endswith("/chat/completions"):
+            if self.path.rstrip("/") != "/v1/chat/completions":
                 self._send(
                     404, {"error": {"message": f"no such place: {self.path}; known here: /v1/chat/completions, /v1/models"}}
                 )

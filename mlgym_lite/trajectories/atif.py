@@ -39,11 +39,10 @@ def to_atif(run: Run) -> dict[str, Any]:
         "session_id": run.path.name,
         "agent": agent,
         "steps": [{"step_id": at, **step} for at, step in enumerate(steps, start=1)],
-        "extra": {"run": run.run},
+        "extra": run.exported,
     }
     if run.result is not None:
         document["final_metrics"] = _final(run.result, len(run.steps))
-        document["extra"]["result"] = run.result
     return document
 
 

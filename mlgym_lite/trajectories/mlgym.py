@@ -25,6 +25,7 @@ def to_traj(run: Run) -> dict[str, Any]:
     usage = (run.result or {}).get("usage", {})
     return {
         "environment": "mlgym_lite",
+        "mlgym_lite": run.exported,
         "trajectory": [_entry(step) for step in run.steps],
         "history": _history(run),
         "info": {

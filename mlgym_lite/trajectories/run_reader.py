@@ -22,6 +22,13 @@ class Run:
     """The lines of trajectory.jsonl."""
     result: Mapping[str, Any] | None
     """result.json; None where the run was killed or still goes on."""
+    grading_seeds: tuple[int, ...]
+    """What each grading drew, in order; a replay repeats them."""
+
+    @property
+    def exported(self) -> dict[str, Any]:
+        """What a replay needs to know, for exports."""
+        return {"run": self.run, "result": self.result, "grading_seeds": list(self.grading_seeds)}
 
     @property
     def messages_at_start(self) -> list[Mapping[str, Any]]:
@@ -45,7 +52,14 @@ def read_run(path: Path) -> Run:
     run = _json(path / "run.json")
     if run is None:
         raise ActionsError(f"{path}: is not a run directory: it has no run.json")
-    return Run(path=path, run=run, steps=tuple(_lines(path / "trajectory.jsonl")), result=_json(path / "result.json"))
+    gradings = [_json(file) or {} for file in sorted((path / "grading").glob("*/grading.json"))]
+    return Run(
+        path=path,
+        run=run,
+        steps=tuple(_lines(path / "trajectory.jsonl")),
+        result=_json(path / "result.json"),
+        grading_seeds=tuple(grading["seed"] for grading in gradings if "seed" in grading),
+    )
 
 
 def _json(path: Path) -> dict[str, Any] | None:

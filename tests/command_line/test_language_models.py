@@ -65,8 +65,13 @@ def test_agents_that_cannot_be_used_are_told(mlgym: Program, make_task: Callable
     """No such agent, no model, no such file, a mistyped key."""
     task = make_task()
     mlgym("run", task, "--agent", "raect").told_usage("no agent 'raect'", "react-tools")
-    mlgym("run", task, "--agent", "react").told_usage("needs --model")
+    mlgym("run", task, "--agent", "react").told_usage("needs a model: --model NAME, or [model] name")
     mlgym("run", task, "--agent", tmp_path / "none.toml", "--model", "x").told_one_error(13, "none.toml", "cannot be read")
+    (tmp_path / "b.j2").write_text("{{ oops }}", encoding="utf-8")
+    (tmp_path / "b.toml").write_text('[prompts]\nsystem = "b.j2"\n', encoding="utf-8")
+    ended = mlgym("run", task, "--agent", tmp_path / "b.toml", "--model", "openai/x", "--output", tmp_path / "run")
+    ended.told_one_error(13, "'system'", "'oops' is undefined", "known here: task, parser, observation, error")
+    assert not (tmp_path / "run").exists()
     (tmp_path / "a.toml").write_text("[formats]\n", encoding="utf-8")
     mlgym("run", task, "--agent", tmp_path / "a.toml", "--model", "x").told_one_error(13, "did you mean 'format'?")
 
@@ -76,6 +81,10 @@ def test_scripts_that_cannot_be_used_are_told(mlgym: Program, tmp_path: Path) ->
     script = tmp_path / "script.jsonl"
     script.write_text('"ok"\n{"contnet": "x"}\n', encoding="utf-8")
     mlgym("serve-script", script).told_one_error(8, "line 2: unknown key 'contnet'")
+    script.write_text('{"status": "429"}\n', encoding="utf-8")
+    mlgym("serve-script", script).told_one_error(8, "line 1: status: expected a whole number")
+    script.write_text("\n", encoding="utf-8")
+    mlgym("serve-script", script).told_one_error(8, "holds no reply")
     script.write_text('"ok"\n\noops\n', encoding="utf-8")
     mlgym("serve-script", script).told_one_error(8, "line 3: is not JSON")
 

@@ -69,7 +69,7 @@ def test_a_limit_scores_what_is_there_and_says_so(mlgym: Program, make_task: Mak
     ended = mlgym("run", make_task(), "--actions", actions('"echo 3 > answer.txt"\n"true"\n"true"\n'), "--max-steps", "2")
     assert ended.status == 0
     assert "Score = 3 (maximize; baseline 1, better by 2)" in ended.err
-    assert "autosubmitted at the step limit after 2 steps" in ended.err
+    assert "autosubmitted (step limit) after 2 steps" in ended.err
 
 
 def test_options_may_come_before_the_task(mlgym: Program, make_task: Make) -> None:

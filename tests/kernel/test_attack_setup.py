@@ -30,7 +30,7 @@ def test_the_engines_environment_is_hidden(episode: Episode) -> None:
     assert SECRET not in episode.step("env; cat /proc/*/environ | tr '\\0' '\\n'").observation
     names = set(run_python(episode, "print(*os.environ)").split())
     allowed = {"PATH", "HOME", "USER", "LANG", "TMPDIR", "TERM", "VIRTUAL_ENV", "PWD", "SHLVL", "_", "OLDPWD", "LC_CTYPE"}
-    allowed |= {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"}
+    allowed |= {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY"}
     assert {name for name in names - allowed if not name.startswith("MLGYM_LITE_")} == set()
 
 

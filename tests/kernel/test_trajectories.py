@@ -87,6 +87,7 @@ def test_mlgyms_trajectory_holds_what_it_can(run_directory: Path, tmp_path: Path
     file.write_text(traj_text(read_run(run_directory)), encoding="utf-8")
     back, recorded = read_recording(file), read_recording(run_directory)
     assert pairs(back) == pairs(recorded)
+    assert back.exported is not None and back.exported["run"]["task"]["name"] == "tiny"
     content = json.loads(file.read_text(encoding="utf-8"))
     assert [entry["thought"] for entry in content["trajectory"]] == [f"thought {at}" for at in range(len(ACTIONS))]
     assert [message["role"] for message in content["history"]] == ["system", "user", *["assistant", "user"] * len(ACTIONS)]

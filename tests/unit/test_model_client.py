@@ -130,6 +130,24 @@ def test_what_cannot_pass_is_told_at_once_without_the_key(ask: Any, failure: Map
     assert KEY not in str(told.value)
 
 
+def test_a_missing_key_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is asked again, and the words say what to set."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    waits: list[str] = []
+    model = LiteLLMModel("openai/x", ModelOptions(base_url="http://127.0.0.1:9/v1"), environment={}, on_wait=waits.append)
+    with pytest.raises(ModelError, match="Set the provider's key in the environment"):
+        model.reply(HELLO)
+    assert waits == []
+
+
+def test_an_unknown_provider_is_told(ask: Any) -> None:
+    """With how to name a server of one's own."""
+    asked = ask({"content": "x"})
+    asked.model.name = "nosuchprovider/x"
+    with pytest.raises(ModelError, match="openai/NAME"):
+        asked.reply()
+
+
 def test_messages_that_are_too_long_are_an_error_of_their_own(ask: Any) -> None:
     """As a provider refuses them."""
     asked = ask({"content": "x"}, context=10)
@@ -152,5 +170,5 @@ def test_a_server_that_is_not_there_is_told() -> None:
     model = LiteLLMModel(
         "openai/script", ModelOptions(base_url="http://127.0.0.1:9/v1", attempts=1, extra={"api_key": "none"}), environment={}
     )
-    with pytest.raises(ModelError, match="openai/script"):
+    with pytest.raises(ModelError, match="9/v1 cannot be reached"):
         model.reply(HELLO)
