@@ -6,13 +6,17 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+from pydantic import BaseModel
 
 from mlgym_lite.agents.protocol import Agent
 from mlgym_lite.cli.printing import Progress, harmless, number
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.runner import Listeners
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,18 +71,20 @@ def _language_model(name: str, options: AgentOptions, task: Task, progress: Prog
     from mlgym_lite.models.litellm_model import LiteLLMModel
 
     stem, settings, prompts = load_agent_file(name)
-    model = settings.model
-    given = {"name": options.model, "base_url": options.base_url}
-    model = model.model_copy(update={key: value for key, value in given.items() if value is not None})
-    limits = {"cost_usd": options.cost_limit, "tokens": options.token_limit}
-    kept = settings.limits.model_copy(update={key: value for key, value in limits.items() if value is not None})
+    model = _changed(settings.model, name=options.model, base_url=options.base_url)
+    limits = _changed(settings.limits, cost_usd=options.cost_limit, tokens=options.token_limit)
     if model.name is None:
         raise click.UsageError(
             f"--agent {name} needs a model: --model NAME, or [model] name in an agent file, as litellm names it (openai/gpt-4o)"
         )
     client = LiteLLMModel(model.name, model, on_wait=progress.line)
-    settings = settings.model_copy(update={"model": model, "limits": kept})
+    settings = settings.model_copy(update={"model": model, "limits": limits})
     return ReactAgent(stem, settings, prompts, client, task, on_rejected=progress.line)
+
+
+def _changed(settings: Settings, **given: Any) -> Settings:
+    """Settings of a file with what the command line gives instead."""
+    return settings.model_copy(update={key: value for key, value in given.items() if value is not None})
 
 
 def _scripted(actions: Path | None) -> Agent:

@@ -15,8 +15,8 @@ from mlgym_lite.cli import options as shared
 @click.option("--output", type=shared.PATH, required=True, help="atif: a file. mlgym: a folder, for TASK.traj and results.json.")
 def command(run: Path, kind: str, output: Path) -> None:
     """Write the run directory RUN as a trajectory that other systems read. Nothing is overwritten."""
+    from mlgym_lite.episode.run_reader import read_run
     from mlgym_lite.errors import OutputError
-    from mlgym_lite.trajectories.run_reader import read_run
 
     read = read_run(run)
     if kind == "atif":

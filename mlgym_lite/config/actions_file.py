@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,14 @@ def read_recording(path: Path) -> Recording:
 
 
 def _read_lines(path: Path, text: str) -> Recording:
-    steps: list[RecordedStep] = []
+    steps = tuple(_line_step(path, number, value) for number, value in json_lines(path, text))
+    if not steps:
+        raise ActionsError(f'{path}: holds no action; expected one JSON text or {{"action": …}} a line')
+    return Recording(path=path, steps=steps)
+
+
+def json_lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
+    """The number and value of each line that is not empty; raises ActionsError at one that is not JSON."""
     lines = text.split("\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -68,12 +75,9 @@ def _read_lines(path: Path, text: str) -> Recording:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
             if path.name == "trajectory.jsonl" and number == len(lines):
-                break  # the run was killed while it wrote this line
+                return  # the run was killed while it wrote this line
             raise ActionsError(f'{path}: line {number}: is not JSON ({error}); expected a text or {{"action": …}}') from error
-        steps.append(_line_step(path, number, value))
-    if not steps:
-        raise ActionsError(f'{path}: holds no action; expected one JSON text or {{"action": …}} a line')
-    return Recording(path=path, steps=tuple(steps))
+        yield number, value
 
 
 def _read_atif(path: Path, text: str) -> Recording:

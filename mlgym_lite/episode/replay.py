@@ -7,7 +7,6 @@ repeated with the seeds it recorded, so that equal work must score equally.
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from mlgym_lite.config.task_file import WORKSPACE, Task, load_task
 from mlgym_lite.episode.engine import Episode
 from mlgym_lite.episode.located import without_roots
 from mlgym_lite.episode.outcome import Attempt, Step
+from mlgym_lite.episode.run_reader import recorded_run
 from mlgym_lite.episode.runner import Listeners, mounts_for
 from mlgym_lite.errors import ActionsError
 
@@ -109,7 +109,7 @@ def plan_replay(path: Path, task: str | None, settings: RunSettings) -> ReplayPl
         if recording.exported is not None:
             return _plan_run(recording, recording.exported, task, settings)
         if recording.path.name == "trajectory.jsonl" and run.is_file():
-            return _plan_run(recording, _run_directory(run.parent), task, settings)
+            return _plan_run(recording, recorded_run(run.parent), task, settings)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ActionsError(f"{run}: cannot be read: it is not the record of a run ({error!r:.200})") from error
     if task is None:
@@ -119,16 +119,6 @@ def plan_replay(path: Path, task: str | None, settings: RunSettings) -> ReplayPl
         recording=recording, task=load_task(task), settings=settings, agent="scripted", scores=scores, seeds=(),
         validations={}, knows_scores=bool(scores) or recording.is_of_mlgym, submits_at_the_end=recording.autosubmitted,
     )  # fmt: skip
-
-
-def _run_directory(folder: Path) -> dict[str, Any]:
-    """What an export holds too, read from a run directory."""
-    result = folder / "result.json"
-    return {
-        "run": _json(folder / "run.json"),
-        "result": _json(result) if result.is_file() else None,
-        "grading_seeds": [_json(path)["seed"] for path in sorted((folder / "grading").glob("*/grading.json"))],
-    }
 
 
 def _plan_run(recording: Recording, recorded_run: Mapping[str, Any], task: str | None, settings: RunSettings) -> ReplayPlan:
@@ -158,14 +148,6 @@ def _plan_run(recording: Recording, recorded_run: Mapping[str, Any], task: str |
         seeds=tuple(recorded_run["grading_seeds"]),
         submits_at_the_end=bool(attempts) and attempts[-1]["kind"] == "submit" and "submit" not in last,
     )  # fmt: skip
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ActionsError(f"{path}: cannot be read: {error}") from error
-    return content
 
 
 def replay(plan: ReplayPlan, *, listeners: Listeners | None = None) -> Comparison:

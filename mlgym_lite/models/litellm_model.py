@@ -28,12 +28,11 @@ _NO_KEY = re.compile(r"missing credentials|api_key client option must be set|mis
 
 
 def _litellm() -> Any:
-    """The library, which takes a second to import, set up so that it neither reports nor downloads anything."""
+    """The library, which takes seconds to import, set up so that it neither reports nor downloads anything."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     os.environ.setdefault("LITELLM_LOG", "ERROR")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             import litellm
     except ImportError as error:
         raise AgentError("language models need the extra `llm`: pip install 'mlgym-lite[llm]'") from error

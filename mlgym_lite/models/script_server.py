@@ -27,10 +27,6 @@ from typing import Any
 
 from mlgym_lite.errors import ActionsError
 
-_KEYS = {
-    "content", "reasoning", "tool_calls", "usage", "finish_reason", "delay_seconds", "pieces", "piece_seconds", "dies_after",
-    "status", "error", "retry_after",
-}  # fmt: skip
 _KINDS: Mapping[str, Any] = {
     "content": str, "reasoning": str, "tool_calls": list, "usage": list, "finish_reason": str, "delay_seconds": (int, float),
     "pieces": int, "piece_seconds": (int, float), "dies_after": int, "status": int, "error": dict, "retry_after": (int, float),
@@ -65,13 +61,13 @@ def _script_line(line: str, place: str) -> dict[str, Any]:
         return {"content": entry}
     if not isinstance(entry, dict):
         raise ActionsError(f"{place}: expected a text or an object")
-    unknown = sorted(entry.keys() - _KEYS)
+    unknown = sorted(entry.keys() - _KINDS.keys())
     if unknown:
-        raise ActionsError(f"{place}: unknown key {unknown[0]!r}; known here: {', '.join(sorted(_KEYS))}")
+        raise ActionsError(f"{place}: unknown key {unknown[0]!r}; known here: {', '.join(sorted(_KINDS))}")
     if isinstance(entry.get("error"), str):
         entry["error"] = {"message": entry["error"]}
     for key, value in entry.items():
-        if value is not None and not isinstance(value, _KINDS.get(key, object)):
+        if value is not None and not isinstance(value, _KINDS[key]):
             raise ActionsError(f"{place}: {key}: expected {_EXPECTED[key]}, not {value!r}")
     if not all(isinstance(call, dict) and isinstance(call.get("name"), str) for call in entry.get("tool_calls") or []):
         raise ActionsError(f"{place}: tool_calls: expected objects with a name and arguments")

@@ -11,18 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlgym_lite import __version__
-from mlgym_lite.trajectories.run_reader import Run
+from mlgym_lite.agents.parsers import SHELL_TOOL
+from mlgym_lite.episode.run_reader import Run
 
 SCHEMA_VERSION = "ATIF-v1.8"
-TOOL = "shell"
-_TOOL_DEFINITION = {
-    "type": "function",
-    "function": {
-        "name": TOOL,
-        "description": "Run one input in the persistent shell.",
-        "parameters": {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]},
-    },
-}
+TOOL = SHELL_TOOL["function"]["name"]
 
 
 def to_atif(run: Run) -> dict[str, Any]:
@@ -31,7 +24,7 @@ def to_atif(run: Run) -> dict[str, Any]:
         {"source": "user", "message": run.run.get("instruction", "")}
     ]
     steps += [_step(step, run.run.get("model"), run.scores_of(step)) for step in run.steps]
-    agent = {"name": str(run.run.get("agent", "agent")), "version": __version__, "tool_definitions": [_TOOL_DEFINITION]}
+    agent = {"name": str(run.run.get("agent", "agent")), "version": __version__, "tool_definitions": [SHELL_TOOL]}
     if run.run.get("model"):
         agent["model_name"] = run.run["model"]
     document: dict[str, Any] = {
@@ -39,7 +32,7 @@ def to_atif(run: Run) -> dict[str, Any]:
         "session_id": run.path.name,
         "agent": agent,
         "steps": [{"step_id": at, **step} for at, step in enumerate(steps, start=1)],
-        "extra": run.exported,
+        "extra": run.recorded,
     }
     if run.result is not None:
         document["final_metrics"] = _final(run.result, len(run.steps))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mlgym_lite.trajectories.run_reader import Run
+from mlgym_lite.episode.run_reader import Run
 
 _EXIT_STATUS = {
     "submitted": "submitted",
@@ -25,7 +25,7 @@ def to_traj(run: Run) -> dict[str, Any]:
     usage = (run.result or {}).get("usage", {})
     return {
         "environment": "mlgym_lite",
-        "mlgym_lite": run.exported,
+        "mlgym_lite": run.recorded,
         "trajectory": [_entry(step) for step in run.steps],
         "history": _history(run),
         "info": {

@@ -13,12 +13,12 @@ import mlgym_lite
 from mlgym_lite.agents.protocol import Action, Observation, PlainAgent, Stop
 from mlgym_lite.config.actions_file import Recording, read_recording
 from mlgym_lite.config.run_settings import RunSettings
+from mlgym_lite.episode.run_reader import read_run
 from mlgym_lite.episode.runner import run_episode
 from mlgym_lite.errors import ActionsError
 from mlgym_lite.models.protocol import ModelUsage
 from mlgym_lite.trajectories.atif import atif_text
 from mlgym_lite.trajectories.mlgym import results_text, traj_text
-from mlgym_lite.trajectories.run_reader import read_run
 
 pytestmark = pytest.mark.kernel
 ACTIONS = [

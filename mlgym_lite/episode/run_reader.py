@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlgym_lite.config.actions_file import json_lines
 from mlgym_lite.errors import ActionsError
 
 
@@ -16,19 +17,22 @@ class Run:
     """One run directory, read."""
 
     path: Path
-    run: Mapping[str, Any]
-    """run.json."""
+    recorded: Mapping[str, Any]
+    """As `recorded_run` gives it; exports hold it, so that a replay can repeat the run."""
     steps: tuple[Mapping[str, Any], ...]
     """The lines of trajectory.jsonl."""
-    result: Mapping[str, Any] | None
-    """result.json; None where the run was killed or still goes on."""
-    grading_seeds: tuple[int, ...]
-    """What each grading drew, in order; a replay repeats them."""
 
     @property
-    def exported(self) -> dict[str, Any]:
-        """What a replay needs to know, for exports."""
-        return {"run": self.run, "result": self.result, "grading_seeds": list(self.grading_seeds)}
+    def run(self) -> Mapping[str, Any]:
+        """run.json."""
+        run: Mapping[str, Any] = self.recorded["run"]
+        return run
+
+    @property
+    def result(self) -> Mapping[str, Any] | None:
+        """result.json; None where the run was killed or still goes on."""
+        result: Mapping[str, Any] | None = self.recorded["result"]
+        return result
 
     @property
     def messages_at_start(self) -> list[Mapping[str, Any]]:
@@ -49,46 +53,49 @@ def read_run(path: Path) -> Run:
     Raises:
         ActionsError: It is no run directory, or one of its files cannot be read; the message names the file and line.
     """
-    run = _json(path / "run.json")
-    if run is None:
+    if not (path / "run.json").exists():
         raise ActionsError(f"{path}: is not a run directory: it has no run.json")
-    gradings = [_json(file) or {} for file in sorted((path / "grading").glob("*/grading.json"))]
-    return Run(
-        path=path,
-        run=run,
-        steps=tuple(_lines(path / "trajectory.jsonl")),
-        result=_json(path / "result.json"),
-        grading_seeds=tuple(grading["seed"] for grading in gradings if "seed" in grading),
-    )
+    return Run(path=path, recorded=recorded_run(path), steps=tuple(_steps(path / "trajectory.jsonl")))
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def recorded_run(folder: Path) -> dict[str, Any]:
+    """What a replay needs of a run directory: `run` (run.json), `result` (result.json or None), `grading_seeds` in order.
+
+    Raises:
+        ActionsError: A file cannot be read or is not what it should be.
+    """
+    result = folder / "result.json"
+    return {
+        "run": _json(folder / "run.json"),
+        "result": _json(result) if result.is_file() else None,
+        "grading_seeds": [_seed(path) for path in sorted((folder / "grading").glob("*/grading.json"))],
+    }
+
+
+def _seed(grading: Path) -> int:
+    content = _json(grading)
+    if not isinstance(content.get("seed"), int):
+        raise ActionsError(f"{grading}: expected a seed")
+    return int(content["seed"])
+
+
+def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
     except (OSError, ValueError, RecursionError) as error:
         raise ActionsError(f"{path}: cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise ActionsError(f"{path}: expected a JSON object")
+        raise ActionsError(f"{path}: cannot be read: expected a JSON object")
     return content
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _steps(path: Path) -> list[dict[str, Any]]:
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ActionsError(f"{path}: cannot be read: {error}") from error
-    steps: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            step = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            if number == len(lines):
-                break  # the run was killed while it wrote this line
-            raise ActionsError(f"{path}: line {number}: is not JSON: {error}") from error
+    steps = []
+    for number, step in json_lines(path, text):
         if not isinstance(step, dict) or not isinstance(step.get("action"), str):
             raise ActionsError(f"{path}: line {number}: expected an object with an action")
         steps.append(step)
