@@ -16,6 +16,7 @@ import sys
 import time
 import venv
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 
@@ -144,3 +145,27 @@ def _player(interpreter: Path, program: Path, submission: Path, link: socket.soc
 def _text(path: Path) -> str | None:
     """Return a file's text, or nothing where there is no such file."""
     return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+class Desk:
+    """Grades submissions of one file given as text, for one test."""
+
+    def __init__(self, interpreter: Path, folder: Path, task: Path, hidden: Path, file_name: str) -> None:
+        """Keep submissions and gradings under a folder."""
+        self._interpreter = interpreter
+        self._folder = folder
+        self._task = task
+        self._hidden = hidden
+        self._file_name = file_name
+        self._numbers = count()
+
+    def grade(self, submission: str | bytes | None, *, split: str = "test", hidden: Path | None = None) -> Verdict:
+        """Grade a file with this content, or none at all."""
+        number = next(self._numbers)
+        folder = self._folder / f"submission-{number}"
+        folder.mkdir()
+        if submission is not None:
+            content = submission.encode() if isinstance(submission, str) else submission
+            folder.joinpath(self._file_name).write_bytes(content)
+        grading = self._folder / f"grading-{number}"
+        return graded(self._interpreter, grading, self._task, folder, hidden=hidden or self._hidden, split=split)

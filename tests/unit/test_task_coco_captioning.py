@@ -9,13 +9,12 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
-from grading_harness import TASKS, Verdict, graded, grading_interpreter, module_at
+from grading_harness import TASKS, Desk, grading_interpreter, module_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -118,37 +117,16 @@ def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return grading_interpreter(tmp_path_factory.mktemp("environment") / "venv")
 
 
-class Desk:
-    """Grades submissions given as text, for one test."""
-
-    def __init__(self, interpreter: Path, folder: Path) -> None:
-        """Keep submissions and gradings under a folder; picture a is a development row, b and c are the test rows."""
-        self._interpreter = interpreter
-        self._folder = folder
-        self._numbers = count()
-        self._hidden = folder / "hidden"
-        self._hidden.mkdir()
-        hidden = {"dev": {"a": ["a small blue cross"]}, "test": dict(zip("bc", REFERENCES, strict=True))}
-        for split, rows in hidden.items():
-            lines = [json.dumps({"image_id": name, "captions": captions}) + "\n" for name, captions in rows.items()]
-            self._hidden.joinpath(f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
-
-    def grade(self, submission: str | bytes | None, *, split: str = "test", hidden: Path | None = None) -> Verdict:
-        """Grade a submission.csv with this text, or none at all."""
-        number = next(self._numbers)
-        folder = self._folder / f"submission-{number}"
-        folder.mkdir()
-        if submission is not None:
-            content = submission.encode() if isinstance(submission, str) else submission
-            folder.joinpath("submission.csv").write_bytes(content)
-        grading = self._folder / f"grading-{number}"
-        return graded(self._interpreter, grading, TASK, folder, hidden=hidden or self._hidden, split=split)
-
-
 @pytest.fixture
 def desk(interpreter: Path, tmp_path: Path) -> Desk:
-    """Where submissions are graded."""
-    return Desk(interpreter, tmp_path)
+    """Where submissions are graded; picture a is a development row, b and c are the test rows."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    captions = {"dev": {"a": ["a small blue cross"]}, "test": dict(zip("bc", REFERENCES, strict=True))}
+    for split, rows in captions.items():
+        lines = [json.dumps({"image_id": name, "captions": texts}) + "\n" for name, texts in rows.items()]
+        hidden.joinpath(f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
+    return Desk(interpreter, tmp_path, TASK, hidden, "submission.csv")
 
 
 HONEST = "image_id,caption\na,A small blue cross\nb,A red ring on a hill.\nc,blue CROSS\n"

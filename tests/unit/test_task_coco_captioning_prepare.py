@@ -12,15 +12,12 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from grading_harness import TASKS
-
-from mlgym_lite.errors import MLGymLiteError
-from mlgym_lite.isolation.virtual_environments import BuildRequest, built_environment, find_interpreter
+from preparing_harness import Preparer, preparing_python
 
 TASK = TASKS / "coco_captioning"
 SOURCES_PROGRAM = Path(__file__).with_name("caption_sources.py")
@@ -55,32 +52,10 @@ FIRST_ID = 391_895
 pytestmark = pytest.mark.network
 
 
-def environment_for(requirements: Path, cache: Path) -> Path:
-    """Build an environment and return its Python."""
-    base = built_environment(
-        BuildRequest(
-            requirements=requirements, interpreter=find_interpreter(), cache=cache, environment=os.environ,
-            timeout_seconds=600.0, task_name="coco_captioning",
-        )
-    )  # fmt: skip
-    assert base.folder is not None
-    return base.folder / "bin" / "python"
-
-
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python that prepare.py runs with; where not even a small package can be had, there is no index."""
-    named = os.environ.get("MLGYM_LITE_CACHE")
-    cache = Path(named) if named else tmp_path_factory.getbasetemp() / "cache"
-    tiny = tmp_path_factory.mktemp("tiny") / "requirements.txt"
-    tiny.write_text("idna==3.10\n", encoding="ascii")
-    try:
-        environment_for(tiny, tmp_path_factory.mktemp("tiny-cache"))
-    except MLGymLiteError as error:
-        if "network" in os.environ.get("MLGYM_LITE_REQUIRE", "").split(","):
-            pytest.fail(f"MLGYM_LITE_REQUIRE names network, but no package can be had: {error}")
-        pytest.skip("no package index can be reached")
-    return environment_for(TASK / "prepare-requirements.txt", cache)
+    """The Python that prepare.py runs with."""
+    return preparing_python(TASK, tmp_path_factory)
 
 
 def copy_of(python: Path, folder: Path, layout: str, *, train: int = TRAIN) -> Path:
@@ -97,42 +72,14 @@ def sources(python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return {layout: copy_of(python, folder / layout, layout) for layout in LAYOUTS}
 
 
-class Preparer:
-    """Runs prepare.py offline, as the engine does, for one test."""
-
-    def __init__(self, python: Path, folder: Path) -> None:
-        """Keep what it writes under a folder."""
-        self._python = python
-        self._folder = folder
-        self._numbers = count()
-        self.partial = folder / "partial"
-        self._environment = os.environ | {
-            "MLGYM_LITE_PARTIAL": str(self.partial),
-            "HF_HOME": str(folder / "hf"),
-            "HF_HUB_OFFLINE": "1",
-        }
-
-    def start(self, source: Path) -> tuple[Path, subprocess.Popen[str]]:
-        """Start preparing into a new folder."""
-        output = self._folder / f"output-{next(self._numbers)}"
-        output.mkdir()
-        command = [str(self._python), str(TASK / "prepare.py"), str(output), str(source)]
-        process = subprocess.Popen(
-            command, env=self._environment, text=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        return output, process
-
-    def run(self, source: Path) -> tuple[Path, str, int]:
-        """Prepare and return the folder, what was printed, and the exit status."""
-        output, process = self.start(source)
-        text, _ = process.communicate(timeout=150)
-        return output, text, process.returncode
+class TreePreparer(Preparer):
+    """Tells what the two trees hold."""
 
     def trees(self, source: Path) -> Trees:
         """Prepare, which must work, and return what the two trees hold."""
         output, text, status = self.run(source)
         assert status == 0, text
-        looked = subprocess.run([self._python, "-c", LOOK_PROGRAM, output], check=True, capture_output=True, text=True)
+        looked = subprocess.run([self.python, "-c", LOOK_PROGRAM, output], check=True, capture_output=True, text=True)
         agent, judge = output / "agent", output / "judge"
         return Trees(
             folder=output,
@@ -156,9 +103,9 @@ class Trees:
 
 
 @pytest.fixture
-def preparer(python: Path, tmp_path: Path) -> Preparer:
+def preparer(python: Path, tmp_path: Path) -> TreePreparer:
     """What prepares a source."""
-    return Preparer(python, tmp_path)
+    return TreePreparer(python, TASK, tmp_path)
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -179,7 +126,7 @@ def levels_of(number: int) -> list[int]:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_photographs_stay_with_their_captions(layout: str, preparer: Preparer, sources: dict[str, Path]) -> None:
+def test_photographs_stay_with_their_captions(layout: str, preparer: TreePreparer, sources: dict[str, Path]) -> None:
     """Every photograph of the source is in one split with its own captions, and the splits are the source's."""
     trees = preparer.trees(sources[layout])
     rows = {"train": trees.train, **trees.hidden}
@@ -204,7 +151,7 @@ def test_photographs_stay_with_their_captions(layout: str, preparer: Preparer, s
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_agents_tree_tells_nothing(layout: str, preparer: Preparer, sources: dict[str, Path]) -> None:
+def test_the_agents_tree_tells_nothing(layout: str, preparer: TreePreparer, sources: dict[str, Path]) -> None:
     """There are no captions of rows to caption, no original names, no metadata; ids need the key, and give the order."""
     trees = preparer.trees(sources[layout])
     agent = trees.folder / "agent"
@@ -229,7 +176,7 @@ def test_the_agents_tree_tells_nothing(layout: str, preparer: Preparer, sources:
     assert {picture[2] for picture in trees.pictures.values()} == {256, 120}
 
 
-def test_the_starter_reads_photographs_of_every_size(preparer: Preparer, sources: dict[str, Path], python: Path) -> None:
+def test_the_starter_reads_photographs_of_every_size(preparer: TreePreparer, sources: dict[str, Path], python: Path) -> None:
     """It cuts out the middle square, whatever the photograph's form, larger or smaller than what is asked for."""
     trees = preparer.trees(sources["coco"])
     command = [python, "-c", READ_PROGRAM, trees.folder / "agent", TASK / "environment"]
@@ -243,17 +190,19 @@ def test_the_starter_reads_photographs_of_every_size(preparer: Preparer, sources
                 assert [round((value - 20) / 36) for value in colour] == levels_of(numbers[name]), (name, side)
 
 
-def test_every_preparation_has_ids_of_its_own(preparer: Preparer, sources: dict[str, Path], python: Path, tmp_path: Path) -> None:
+def test_every_preparation_has_ids_of_its_own(
+    preparer: TreePreparer, sources: dict[str, Path], python: Path, tmp_path: Path
+) -> None:
     """The key is drawn afresh, so that ids of one host tell nothing on another; development and test rows stay the same."""
     one = preparer.trees(sources["coco"])
     tmp_path.joinpath("other").mkdir()
-    other = Preparer(python, tmp_path / "other").trees(sources["coco"])
+    other = TreePreparer(python, TASK, tmp_path / "other").trees(sources["coco"])
     assert not set(one.pictures) & set(other.pictures)
     for split in ("dev", "test"):
         assert sorted(map(number_of, one.hidden[split])) == sorted(map(number_of, other.hidden[split]))
 
 
-def test_a_broken_off_preparation_goes_on(preparer: Preparer, sources: dict[str, Path]) -> None:
+def test_a_broken_off_preparation_goes_on(preparer: TreePreparer, sources: dict[str, Path]) -> None:
     """Killed after the training photographs were written, it takes them, under the same ids, from the partial folder."""
     output, process = preparer.start(sources["tables"])
     assert process.stdout is not None
@@ -270,7 +219,7 @@ def test_a_broken_off_preparation_goes_on(preparer: Preparer, sources: dict[str,
     assert {path.name for path in again.joinpath("agent", "train").iterdir()} == written
 
 
-def test_what_an_earlier_attempt_left_of_another_source_goes(preparer: Preparer, sources: dict[str, Path]) -> None:
+def test_what_an_earlier_attempt_left_of_another_source_goes(preparer: TreePreparer, sources: dict[str, Path]) -> None:
     """Photographs of no row and half-written files do not reach the agent."""
     for part in ("train", "test"):
         folder = preparer.partial / part
@@ -282,7 +231,7 @@ def test_what_an_earlier_attempt_left_of_another_source_goes(preparer: Preparer,
     assert not list(trees.folder.rglob("*.part"))
 
 
-def test_weights_come_from_the_source_if_it_has_them(preparer: Preparer, python: Path, tmp_path: Path) -> None:
+def test_weights_come_from_the_source_if_it_has_them(preparer: TreePreparer, python: Path, tmp_path: Path) -> None:
     """A local source's weights are copied under the name that the baseline looks for; without, that is told."""
     source = copy_of(python, tmp_path / "source", "coco")
     _, text, status = preparer.run(source)
@@ -294,7 +243,7 @@ def test_weights_come_from_the_source_if_it_has_them(preparer: Preparer, python:
     assert output.joinpath("agent", "weights", "resnet50.safetensors").read_bytes() == b"some weights"
 
 
-def test_a_source_that_is_not_whole_is_refused(preparer: Preparer, python: Path, tmp_path: Path) -> None:
+def test_a_source_that_is_not_whole_is_refused(preparer: TreePreparer, python: Path, tmp_path: Path) -> None:
     """Foreign folders, missing captions, a photograph in two splits and broken files end with a message and no hidden rows."""
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -319,7 +268,7 @@ def test_a_source_that_is_not_whole_is_refused(preparer: Preparer, python: Path,
     photograph = next(iter(sorted(source.joinpath("val2014").iterdir())))
     photograph.write_bytes(photograph.read_bytes()[:300])
     tmp_path.joinpath("fresh").mkdir()
-    outcomes.append((Preparer(python, tmp_path / "fresh").run(source), "a photograph cannot be read"))
+    outcomes.append((TreePreparer(python, TASK, tmp_path / "fresh").run(source), "a photograph cannot be read"))
     for (output, text, status), shown in outcomes:
         assert status == 1 and shown in text, text
         assert not list(output.glob("judge/*"))

@@ -9,12 +9,12 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from itertools import count, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from grading_harness import TASKS, Verdict, graded, grading_interpreter, module_at
+from grading_harness import TASKS, Desk, grading_interpreter, module_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,28 +52,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Desk:
-    """Grades submissions given as text, for one test."""
-
-    def __init__(self, interpreter: Path, folder: Path, hidden: Path) -> None:
-        """Keep submissions and gradings under a folder."""
-        self._interpreter = interpreter
-        self._folder = folder
-        self._hidden = hidden
-        self._numbers = count()
-
-    def grade(self, submission: str | bytes | None, *, split: str = "test", hidden: Path | None = None) -> Verdict:
-        """Grade a predictions.csv with this text, or none at all."""
-        number = next(self._numbers)
-        folder = self._folder / f"submission-{number}"
-        folder.mkdir()
-        if submission is not None:
-            content = submission.encode() if isinstance(submission, str) else submission
-            folder.joinpath("predictions.csv").write_bytes(content)
-        grading = self._folder / f"grading-{number}"
-        return graded(self._interpreter, grading, TASK, folder, hidden=hidden or self._hidden, split=split)
-
-
 @pytest.fixture(scope="module")
 def interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python that can import the grading files."""
@@ -93,7 +71,7 @@ def small(tmp_path: Path) -> Path:
 @pytest.fixture
 def desk(interpreter: Path, tmp_path: Path, small: Path) -> Desk:
     """Where submissions are graded."""
-    return Desk(interpreter, tmp_path, small)
+    return Desk(interpreter, tmp_path, TASK, small, "predictions.csv")
 
 
 HONEST = "id,label\na,0\nb,0\nc,0\nd,1\ne,2\nf,0\n"

@@ -10,18 +10,16 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
-from grading_harness import TASKS, Verdict, graded, grading_interpreter, module_at
+from grading_harness import TASKS, Desk, grading_interpreter, module_at
 from hypothesis import given
 from hypothesis import strategies as st
-
-from mlgym_lite.errors import MLGymLiteError
-from mlgym_lite.isolation.virtual_environments import BuildRequest, built_environment, find_interpreter
+from preparing_harness import Preparer
+from preparing_harness import preparing_python as python_for_preparing
 
 REPOSITORY_PROGRAM = Path(__file__).with_name("image_repository.py")
 TRAIN_ROWS, TEST_ROWS = 600, 200
@@ -195,29 +193,6 @@ def test_no_row_to_predict_is_nearly_a_copy(mini: Path) -> None:
     assert nearest_error(asked, asked, same=True) > 50
 
 
-class Desk:
-    """Grades submissions given as text, for one test."""
-
-    def __init__(self, interpreter: Path, folder: Path, task: ImageTask, hidden: Path) -> None:
-        """Keep submissions and gradings under a folder."""
-        self._interpreter = interpreter
-        self._folder = folder
-        self._task = task
-        self._hidden = hidden
-        self._numbers = count()
-
-    def grade(self, submission: str | bytes | None, *, split: str = "test", hidden: Path | None = None) -> Verdict:
-        """Grade a submission.csv with this text, or none at all."""
-        number = next(self._numbers)
-        folder = self._folder / f"submission-{number}"
-        folder.mkdir()
-        if submission is not None:
-            content = submission.encode() if isinstance(submission, str) else submission
-            folder.joinpath("submission.csv").write_bytes(content)
-        grading = self._folder / f"grading-{number}"
-        return graded(self._interpreter, grading, self._task.folder, folder, hidden=hidden or self._hidden, split=split)
-
-
 def identifier_of(number: int) -> str:
     """Return the id of a row of the small answers."""
     return f"{number:016x}"
@@ -231,7 +206,7 @@ def desk(interpreter: Path, tmp_path: Path, task: ImageTask) -> Desk:
     for split, rows in (("dev", range(10)), ("test", range(10, 40))):
         lines = [f"{identifier_of(row)},{row % 10},{row}\n" for row in rows]
         hidden.joinpath(f"{split}.csv").write_text("".join(["id,label,row\n", *lines]), encoding="ascii")
-    return Desk(interpreter, tmp_path, task, hidden)
+    return Desk(interpreter, tmp_path, task.folder, hidden, "submission.csv")
 
 
 def answers(wrong: int = 0) -> list[str]:
@@ -338,32 +313,10 @@ def test_the_task_file_states_what_the_paper_published(task: ImageTask) -> None:
 # The preparation, in an environment of its own
 
 
-def environment_for(requirements: Path, cache: Path) -> Path:
-    """Build an environment and return its Python."""
-    base = built_environment(
-        BuildRequest(
-            requirements=requirements, interpreter=find_interpreter(), cache=cache, environment=os.environ,
-            timeout_seconds=600.0, task_name="images",
-        )
-    )  # fmt: skip
-    assert base.folder is not None
-    return base.folder / "bin" / "python"
-
-
 @pytest.fixture(scope="module")
 def preparing_python(task: ImageTask, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python that prepare.py runs with; where not even a small package can be had, there is no index."""
-    named = os.environ.get("MLGYM_LITE_CACHE")
-    cache = Path(named) if named else tmp_path_factory.getbasetemp() / "cache"
-    tiny = tmp_path_factory.mktemp("tiny") / "requirements.txt"
-    tiny.write_text("idna==3.10\n", encoding="ascii")
-    try:
-        environment_for(tiny, tmp_path_factory.mktemp("tiny-cache"))
-    except MLGymLiteError as error:
-        if "network" in os.environ.get("MLGYM_LITE_REQUIRE", "").split(","):
-            pytest.fail(f"MLGYM_LITE_REQUIRE names network, but no package can be had: {error}")
-        pytest.skip("no package index can be reached")
-    return environment_for(task.folder / "prepare-requirements.txt", cache)
+    """The Python that prepare.py runs with."""
+    return python_for_preparing(task.folder, tmp_path_factory)
 
 
 def copy_of(task: ImageTask, python: Path, folder: Path, train_rows: int, test_rows: int) -> Path:
@@ -380,41 +333,12 @@ def source(task: ImageTask, preparing_python: Path, tmp_path_factory: pytest.Tem
     return copy_of(task, preparing_python, tmp_path_factory.mktemp("source") / "copy", TRAIN_ROWS, TEST_ROWS)
 
 
-class Preparer:
-    """Runs a task's prepare.py offline, as the engine does, for one test."""
-
-    def __init__(self, python: Path, task: ImageTask, folder: Path) -> None:
-        """Keep what it writes under a folder."""
-        self._command = [str(python), str(task.folder / "prepare.py"), "--any-size"]
-        self._folder = folder
-        self._numbers = count()
-        self.partial = folder / "partial"
-        self.partial.mkdir()
-        self.environment = os.environ | {
-            "MLGYM_LITE_PARTIAL": str(self.partial),
-            "HF_HOME": str(folder / "hf"),
-            "HF_HUB_OFFLINE": "1",
-        }
-
-    def start(self, source: Path, *, whole: bool = False) -> tuple[Path, subprocess.Popen[str]]:
-        """Start preparing into a new folder; `whole` refuses a copy of another size, as the engine's call does."""
-        output = self._folder / f"output-{next(self._numbers)}"
-        output.mkdir()
-        command = [*self._command[: 2 if whole else 3], str(output), str(source)]
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        return output, subprocess.Popen(command, env=self.environment, text=True, start_new_session=True, **streams)  # type: ignore[call-overload]
-
-    def run(self, source: Path, *, whole: bool = False) -> tuple[Path, str, int]:
-        """Prepare and return the folder, what was printed, and the exit status."""
-        output, process = self.start(source, whole=whole)
-        text, _ = process.communicate(timeout=150)
-        return output, text, process.returncode
-
-
 @pytest.fixture
 def preparer(preparing_python: Path, task: ImageTask, tmp_path: Path) -> Preparer:
     """What prepares the small copy."""
-    return Preparer(preparing_python, task, tmp_path)
+    made = Preparer(preparing_python, task.folder, tmp_path, options=("--any-size",))
+    made.partial.mkdir()
+    return made
 
 
 def rows_and_splits(images: Any) -> list[tuple[int, int]]:
@@ -519,7 +443,7 @@ def test_a_copy_that_is_not_whole_is_refused(task: ImageTask, preparer: Preparer
         (tmp_path / "nowhere", "expected a folder with the Parquet files"),
         (missing_split, "expected train and test"),
     ):
-        output, text, status = preparer.run(folder, whole=True)
+        output, text, status = preparer.run(folder, options=())
         assert status != 0 and shown in text, text
         assert not list(output.iterdir())
 

@@ -14,16 +14,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import mlgym_player
 import numpy as np
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded: threads that spin cost minutes on a busy host
-
 import torch
 from safetensors.torch import load_model
 from torch.nn import functional
