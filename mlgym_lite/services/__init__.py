@@ -1,0 +1,1 @@
+"""What the engine does for an agent beyond scoring: notes, papers, pictures."""
