@@ -5,11 +5,14 @@ Where the messages are too long for the model, `shorten` leaves out more: first 
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from mlgym_lite.agents.protocol import ShownPicture
 from mlgym_lite.models.protocol import Message
 
 _WINDOW = re.compile(r"^\[File: (.+?) \(\d+ lines? total\)\]", re.MULTILINE)
@@ -25,6 +28,8 @@ class Exchange:
     """The text the model is shown after it; None while the action runs."""
     raw: str = ""
     """The observation as the engine gave it, in which windows are looked for."""
+    pictures: tuple[ShownPicture, ...] = ()
+    """What the model is shown beside it."""
 
 
 @dataclass
@@ -52,8 +57,10 @@ def messages_of(
             continue
         messages.append(dict(exchange.reply))
         if exchange.observation is not None:
-            text = _left_out(exchange.raw) if at in hidden else exchange.observation
-            messages += answers_to(exchange.reply, text)
+            if at in hidden:
+                messages += answers_to(exchange.reply, _left_out(exchange.raw))
+            else:
+                messages += answers_to(exchange.reply, exchange.observation) + shown_pictures(exchange.pictures)
     return messages
 
 
@@ -65,6 +72,26 @@ def answers_to(reply: Message, text: str) -> list[dict[str, Any]]:
     first, *others = [call["id"] for call in calls]
     messages = [{"role": "tool", "tool_call_id": first, "content": text}]
     return messages + [{"role": "tool", "tool_call_id": call, "content": "[Not run: one call at a time.]"} for call in others]
+
+
+def shown_pictures(pictures: Sequence[ShownPicture]) -> list[dict[str, Any]]:
+    """A user's message with pictures, since results of tool calls hold text only; none where there are none."""
+    if not pictures:
+        return []
+    content: list[dict[str, Any]] = [{"type": "text", "text": "What view_image shows:"}]
+    for picture in pictures:
+        data = base64.b64encode(Path(picture.path).read_bytes()).decode("ascii")
+        content.append({"type": "image_url", "image_url": {"url": f"data:{picture.media_type};base64,{data}"}})
+    return [{"role": "user", "content": content}]
+
+
+def without_pictures(exchanges: Sequence[Exchange], why: str) -> bool:
+    """Leave every picture out, and tell the model why; False where there is none."""
+    shown = [exchange for exchange in exchanges if exchange.pictures]
+    for exchange in shown:
+        exchange.pictures = ()
+        exchange.observation = f"{exchange.observation or ''}\n[The picture cannot be shown to you: {why}]"
+    return bool(shown)
 
 
 def shorten(omission: Omission, exchanges: Sequence[Exchange]) -> bool:

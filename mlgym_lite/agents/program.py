@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from mlgym_lite.config.task_file import Task
 from mlgym_lite.errors import AgentError
 from mlgym_lite.models.protocol import ModelUsage
 from mlgym_lite.processes import Conversation
+from mlgym_lite.services.protocol import ServiceCommand
 
 PROTOCOL = 1
 _KEYS = {"action", "thought", "usage", "details", "stop"}
@@ -28,12 +29,20 @@ _SHOWN = 200
 class ProgramAgent(PlainAgent):
     """Speaks JSON lines with a program."""
 
-    def __init__(self, program: Path, task: Task, model: str | None = None, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        program: Path,
+        task: Task,
+        model: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        commands: Sequence[ServiceCommand] = (),
+    ) -> None:
         """Start it: a .py file with this Python, anything else as it is. Raises AgentError where it cannot start."""
         self.name = program.stem
         self.model = model
         self._program = program
-        self._first: dict[str, Any] | None = _facts(task, model)
+        self._first: dict[str, Any] | None = _facts(task, model, commands)
         command: list[str | Path] = [sys.executable, program] if program.suffix == ".py" else [program.absolute()]
         try:
             self._conversation = Conversation(command, environment=dict(os.environ if environment is None else environment))
@@ -94,7 +103,7 @@ class ProgramAgent(PlainAgent):
         self._conversation.close()
 
 
-def _facts(task: Task, model: str | None) -> dict[str, Any]:
+def _facts(task: Task, model: str | None, commands: Sequence[ServiceCommand]) -> dict[str, Any]:
     """The first message, but for the observation."""
     ours = task.file.metadata.mlgym_lite
     return {
@@ -105,6 +114,7 @@ def _facts(task: Task, model: str | None) -> dict[str, Any]:
         "direction": ours.direction,
         "command_seconds": ours.command_timeout_sec,
         "model": model,
+        "tools": [asdict(command) for command in commands],
     }
 
 

@@ -12,6 +12,15 @@ StopReason = Literal["gave_up", "time_limit", "cost_limit", "context_limit", "fo
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShownPicture:
+    """A picture that the agent asked to see."""
+
+    path: str
+    """Of the copy in the run directory, on the host."""
+    media_type: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observation:
     """What the agent is shown before it decides."""
 
@@ -28,6 +37,8 @@ class Observation:
     """The best score so far of the metric that ranks."""
     exit_status: int | None = None
     """Of the last action; None before the first, and where it ended the shell."""
+    pictures: tuple[ShownPicture, ...] = ()
+    """What the last action asked to see."""
 
 
 @dataclass(frozen=True, kw_only=True)

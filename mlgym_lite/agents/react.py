@@ -6,17 +6,18 @@ file chooses each. A reply without one clear action is sent back to the model wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mlgym_lite.agents.history import Exchange, Omission, answers_to, messages_of, shorten
+from mlgym_lite.agents.history import Exchange, Omission, answers_to, messages_of, shorten, without_pictures
 from mlgym_lite.agents.parsers import FormatError, Parsed, parser_named
 from mlgym_lite.agents.protocol import Action, Observation, PlainAgent, Stop
 from mlgym_lite.config.agent_file import AgentFile
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.errors import AgentError
-from mlgym_lite.models.protocol import ContextOverflow, Model, ModelUsage, OutOfTime, Reply
+from mlgym_lite.models.protocol import ContextOverflow, Model, ModelError, ModelUsage, OutOfTime, Reply, RequestRefused
+from mlgym_lite.services.protocol import ServiceCommand
 
 
 class ReactAgent(PlainAgent):
@@ -30,9 +31,12 @@ class ReactAgent(PlainAgent):
         model: Model,
         task: Task,
         *,
+        commands: Sequence[ServiceCommand] = (),
         on_rejected: Callable[[str], None] | None = None,
     ) -> None:
-        """`prompts` are the templates' texts, by the names in `AgentFile.prompts`; `on_rejected` is told of ill-formed replies.
+        """`prompts` are the templates' texts, by the names in `AgentFile.prompts`.
+
+        `commands` are the tools of the run's services; `on_rejected` is told of ill-formed replies.
 
         Raises:
             AgentError: A template cannot be rendered.
@@ -42,7 +46,7 @@ class ReactAgent(PlainAgent):
         self.model = model.name
         self._settings = settings
         self._language_model = model
-        self._templates = _Templates(prompts, _facts(task, settings))
+        self._templates = _Templates(prompts, _facts(task, settings, commands))
         self._parser = parser_named(settings.format.parser)
         self._start: list[dict[str, Any]] = []
         self._exchanges: list[Exchange] = []
@@ -64,7 +68,12 @@ class ReactAgent(PlainAgent):
         else:
             self._exchanges[-1].observation = self._templates.text("observation", observation)
             self._exchanges[-1].raw = observation.text
-        decided = self._decide(observation)
+            self._exchanges[-1].pictures = observation.pictures
+        try:
+            decided = self._decide(observation)
+        except ModelError as error:
+            error.usage = self._used
+            raise
         if self._rejected:
             details["rejected"] = self._rejected
         if isinstance(decided, Stop):
@@ -113,6 +122,10 @@ class ReactAgent(PlainAgent):
                 if self._settings.history.overflow == "shorten" and shorten(self._omission, self._exchanges):
                     continue
                 return Stop(reason="context_limit", detail=str(error))
+            except RequestRefused as error:
+                if without_pictures(self._exchanges, str(error)):
+                    continue
+                raise
             self._used += reply.usage
             self._total += reply.usage
             return reply
@@ -129,7 +142,7 @@ class ReactAgent(PlainAgent):
         if limits.cost_usd is not None and total.cost_usd is not None and total.cost_usd >= limits.cost_usd:
             return Stop(reason="cost_limit", detail=f"{total.cost_usd:.4f} USD are used; the limit is {limits.cost_usd:g}")
         if limits.cost_usd is not None and total.cost_usd is None and limits.tokens is None:
-            raise AgentError(
+            raise ModelError(
                 f"{self.model}: its price is not known, so limits.cost_usd = {limits.cost_usd:g} cannot be kept; "
                 "use limits.tokens (--token-limit) instead"
             )
@@ -138,7 +151,7 @@ class ReactAgent(PlainAgent):
         return None
 
 
-def _facts(task: Task, settings: AgentFile) -> dict[str, Any]:
+def _facts(task: Task, settings: AgentFile, commands: Sequence[ServiceCommand]) -> dict[str, Any]:
     """What templates may say of the task and the agent."""
     ours = task.file.metadata.mlgym_lite
     return {
@@ -151,6 +164,7 @@ def _facts(task: Task, settings: AgentFile) -> dict[str, Any]:
             "artifacts": list(task.artifacts),
         },
         "parser": settings.format.parser,
+        "tools": [asdict(command) for command in commands],
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +14,10 @@ from pydantic import BaseModel
 
 from mlgym_lite.agents.protocol import Agent
 from mlgym_lite.cli.printing import Progress, harmless, number
+from mlgym_lite.config.agent_file import AgentFile, load_agent_file, shipped_agent_names
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.runner import Listeners
+from mlgym_lite.services.protocol import Service, ServiceCommand
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -30,25 +33,45 @@ class AgentOptions:
     base_url: str | None = None
     cost_limit: float | None = None
     token_limit: int | None = None
+    tools: tuple[str, ...] = ()
+    """Services that the run has beside those of the agent's file."""
+    memory: Path | None = None
+    """The folder of notes across episodes."""
 
 
-def choose_agent(options: AgentOptions, task: Task, progress: Progress, cache: Path) -> tuple[Agent, Listeners]:
-    """The agent, and who is told of its steps."""
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """Who acts in an episode, who is told of it, and what the engine answers for it."""
+
+    agent: Agent
+    listeners: Listeners
+    services: tuple[Service, ...] = ()
+
+
+def choose_agent(options: AgentOptions, task: Task, progress: Progress, cache: Path) -> Chosen:
+    """The agent with what belongs to it.
+
+    Raises:
+        AgentError: Its file cannot be used, or a package is missing.
+    """
     listeners, name = progress.listeners(), options.agent
     if options.actions is not None and name not in (None, "scripted"):
         raise click.UsageError(f"--actions plays recorded actions; it cannot go with --agent {name}")
     if name == "human":
-        return human(listeners, cache)
+        agent, listeners = human(listeners, cache)
+        return Chosen(agent=agent, listeners=listeners, services=_services(options, AgentFile()))
     if name is None and options.actions is None:
         raise click.UsageError("name who acts: --agent baseline, --agent human, --agent react --model NAME, or --actions FILE")
-    agent = _made(options, task, progress)
+    if name is not None and (name in shipped_agent_names() or name.endswith(".toml")):
+        return _language_model(name, options, task, progress)
+    services = _services(options, AgentFile())
+    agent = _made(options, task, [command for service in services for command in service.commands])
     agent.model = options.model if agent.model is None else agent.model
-    return agent, listeners
+    return Chosen(agent=agent, listeners=listeners, services=services)
 
 
-def _made(options: AgentOptions, task: Task, progress: Progress) -> Agent:
+def _made(options: AgentOptions, task: Task, commands: Sequence[ServiceCommand]) -> Agent:
     from mlgym_lite.agents.program import ProgramAgent, is_program
-    from mlgym_lite.config.agent_file import shipped_agent_names
 
     name = options.agent
     if name is None or name == "scripted":
@@ -58,16 +81,13 @@ def _made(options: AgentOptions, task: Task, progress: Progress) -> Agent:
 
         return BaselineAgent(task, os.environ)
     if is_program(name):
-        return ProgramAgent(Path(name), task, options.model)
-    if name in shipped_agent_names() or name.endswith(".toml"):
-        return _language_model(name, options, task, progress)
+        return ProgramAgent(Path(name), task, options.model, commands=commands)
     known = ", ".join(["baseline", "scripted", "human", *shipped_agent_names()])
     raise click.UsageError(f"no agent {name!r}: expected one of {known}, an agent file (.toml), or the path of a program")
 
 
-def _language_model(name: str, options: AgentOptions, task: Task, progress: Progress) -> Agent:
+def _language_model(name: str, options: AgentOptions, task: Task, progress: Progress) -> Chosen:
     from mlgym_lite.agents.react import ReactAgent
-    from mlgym_lite.config.agent_file import load_agent_file
     from mlgym_lite.models.litellm_model import LiteLLMModel
 
     stem, settings, prompts = load_agent_file(name)
@@ -77,9 +97,23 @@ def _language_model(name: str, options: AgentOptions, task: Task, progress: Prog
         raise click.UsageError(
             f"--agent {name} needs a model: --model NAME, or [model] name in an agent file, as litellm names it (openai/gpt-4o)"
         )
+    services = _services(options, settings)
+    commands = [command for service in services for command in service.commands]
     client = LiteLLMModel(model.name, model, on_wait=progress.line)
     settings = settings.model_copy(update={"model": model, "limits": limits})
-    return ReactAgent(stem, settings, prompts, client, task, on_rejected=progress.line)
+    agent = ReactAgent(stem, settings, prompts, client, task, commands=commands, on_rejected=progress.line)
+    return Chosen(agent=agent, listeners=progress.listeners(), services=services)
+
+
+def _services(options: AgentOptions, settings: AgentFile) -> tuple[Service, ...]:
+    """What the agent's file and the command line ask for."""
+    from mlgym_lite.cli.service_choice import make_services
+
+    asked = {name for name, wanted in settings.tools.model_dump().items() if wanted} | set(options.tools)
+    folder = None if options.memory is None else str(options.memory)
+    if folder is not None:
+        asked.add("memory")
+    return make_services(asked, _changed(settings.memory, folder=folder), settings.literature)
 
 
 def _changed(settings: Settings, **given: Any) -> Settings:

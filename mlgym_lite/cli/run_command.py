@@ -22,6 +22,11 @@ from mlgym_lite.cli import options as shared
 @click.option("--cost-limit", type=click.FloatRange(min=0, min_open=True), help="US dollars after which a model's agent stops.")
 @click.option("--token-limit", type=click.IntRange(min=1), help="Tokens, in and out, after which a model's agent stops.")
 @click.option(
+    "--tool", "tools", multiple=True, type=click.Choice(["memory", "literature", "view_image"]),
+    help="A tool that the engine answers for the agent, beside those of an agent file; may be repeated.",
+)  # fmt: skip
+@click.option("--memory", type=shared.PATH, help="Folder of notes that are kept across episodes; implies --tool memory.")
+@click.option(
     "--actions", type=shared.PATH,
     help="Actions to play: JSON Lines (a text or {\"action\": …} each) or a MLGym .traj; implies --agent scripted.",
 )  # fmt: skip
@@ -35,6 +40,8 @@ def command(
     base_url: str | None,
     cost_limit: float | None,
     token_limit: int | None,
+    tools: tuple[str, ...],
+    memory: Path | None,
     actions: Path | None,
     as_json: bool,
     quiet: bool,
@@ -56,11 +63,18 @@ def command(
     cache = places(data=settings.data).cache
     progress = Progress(quiet=quiet)
     asked = AgentOptions(
-        agent=agent, actions=actions, model=model, base_url=base_url, cost_limit=cost_limit, token_limit=token_limit
+        agent=agent,
+        actions=actions,
+        model=model,
+        base_url=base_url,
+        cost_limit=cost_limit,
+        token_limit=token_limit,
+        tools=tools,
+        memory=memory,
     )
-    chosen, listeners = choose_agent(asked, loaded, progress, cache)
+    chosen = choose_agent(asked, loaded, progress, cache)
     try:
-        outcome = run_episode(loaded, chosen, settings, cache=cache, listeners=listeners)
+        outcome = run_episode(loaded, chosen.agent, settings, cache=cache, listeners=chosen.listeners, services=chosen.services)
     finally:
         progress.stop()
     if as_json:

@@ -65,6 +65,35 @@ class History(Table):
     """Where the messages are too long for the model: leave out more of the oldest, or end the episode."""
 
 
+class Tools(Table):
+    """Tools in the sandbox that the engine answers; their commands are in the prompt."""
+
+    memory: bool = False
+    """Notes: memory_write, memory_read."""
+    literature: bool = False
+    """Papers: literature_search, read_paper."""
+    view_image: bool = False
+    """Pictures, for a model that can see."""
+
+
+class Memory(Table):
+    """Where notes are kept, and how they are found again."""
+
+    folder: str | None = None
+    """Keeps notes across episodes; --memory wins. A relative path is the agent file's neighbour."""
+    embedding: str | None = None
+    """A model of embeddings as litellm names it (openai/text-embedding-3-small); else notes are ranked by their words."""
+    base_url: str | None = None
+    """Of that model's server, where it is not the provider's own."""
+
+
+class Literature(Table):
+    """Whom papers are asked for."""
+
+    base_url: str | None = None
+    """Of a server that speaks Semantic Scholar's protocol, where it is not Semantic Scholar itself."""
+
+
 class Limits(Table):
     """Where the agent stops by itself; what lies in the workspace is then scored."""
 
@@ -81,6 +110,9 @@ class AgentFile(Table):
     prompts: Prompts = Field(default_factory=Prompts)
     format: Format = Field(default_factory=Format)
     history: History = Field(default_factory=History)
+    tools: Tools = Field(default_factory=Tools)
+    memory: Memory = Field(default_factory=Memory)
+    literature: Literature = Field(default_factory=Literature)
     limits: Limits = Field(default_factory=Limits)
 
 
@@ -100,6 +132,9 @@ def load_agent_file(reference: str) -> tuple[str, AgentFile, dict[str, str]]:
         settings = parse(AgentFile, read_toml(path), str(path))
     except TomlProblems as error:
         raise AgentError(f"{path} cannot be used:\n  " + "\n  ".join(error.problems)) from error
+    if settings.memory.folder is not None:
+        memory = settings.memory.model_copy(update={"folder": str(path.parent / Path(settings.memory.folder).expanduser())})
+        settings = settings.model_copy(update={"memory": memory})
     prompts = {name: _prompt(path, name, file) for name, file in settings.prompts.model_dump().items()}
     return path.stem, settings, prompts
 

@@ -9,10 +9,8 @@ in `_end`, and result.json is written there.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -27,7 +25,9 @@ from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.actions import shell_input
 from mlgym_lite.episode.agent_shell import AgentShell, ShellParts
 from mlgym_lite.episode.budget import Budget
+from mlgym_lite.episode.control_desk import ControlDesk
 from mlgym_lite.episode.episode_files import EpisodeFiles
+from mlgym_lite.episode.file_changes import FileChanges
 from mlgym_lite.episode.gpus import EpisodeGpus
 from mlgym_lite.episode.grading import Grader
 from mlgym_lite.episode.known_baselines import known_baseline, measure_baseline
@@ -46,10 +46,10 @@ from mlgym_lite.episode.recorder import RunDirectory, check_room, new_run_path
 from mlgym_lite.episode.records import result_record, run_record, step_record
 from mlgym_lite.episode.scoring import Scoring
 from mlgym_lite.errors import EpisodeStateError, MLGymLiteError, OutputError
-from mlgym_lite.isolation.output import MOST_KEPT_BYTES, OutputCapture
+from mlgym_lite.isolation.output import MOST_KEPT_BYTES, KeptBytes, OutputCapture
 from mlgym_lite.isolation.protocol import Identity, Mount, Usage
-from mlgym_lite.isolation.shell_run import Served
 from mlgym_lite.models.protocol import ModelUsage
+from mlgym_lite.services.protocol import Service
 
 logger = logging.getLogger(__name__)
 
@@ -78,18 +78,20 @@ class Episode:
         interruptible: bool = False,
         grading_seeds: Sequence[int] = (),
         start: Snapshot | None = None,
+        services: Sequence[Service] = (),
     ) -> None:
         """Nothing happens before `reset`.
 
         `environment` is the engine's environment (default: this process's), `on_output` gets each step's output as it comes,
-        `interruptible` makes Ctrl-C interrupt the running command instead of the episode, `grading_seeds` are a replay's, and
-        `start` is where a fork begins.
+        `interruptible` makes Ctrl-C interrupt the running command instead of the episode, `grading_seeds` are a replay's, `start`
+        is where a fork begins, and `services` answer tools in the sandbox.
         """
         self.settings = settings or RunSettings()
         self.task = task.in_parity() if self.settings.scoring == "parity" else task
         self.agent = agent
         self.model = model
         self.further_mounts = tuple(further_mounts)
+        self.services = tuple(services)
         self._environment = dict(os.environ if environment is None else environment)
         self.places = find_places(self._environment, data=self.settings.data)
         self._on_progress = on_progress
@@ -144,6 +146,7 @@ class Episode:
         return Observation(
             text=self._last_step.observation if self._last_step else self.instruction,
             exit_status=self._last_step.exit_status if self._last_step else None,
+            pictures=self._last_step.pictures if self._last_step else (),
             working_directory=self._agent_shell.working_directory,
             steps=self._budget.steps_used,
             steps_left=self._budget.steps_left,
@@ -185,6 +188,7 @@ class Episode:
         with self._ends_on_failure():
             sandboxes = self._preparation.sandboxes
             self._files.make(self.task, sandboxes.base, self._start)
+            self._changes = FileChanges(self._files.workspace)
             self._agent_shell = AgentShell(
                 ShellParts(
                     sandboxes=sandboxes, files=self._files, identity=self._identity, gpus=self._gpus, start=self._start,
@@ -208,10 +212,8 @@ class Episode:
         """Everything that belongs to this run, before its first process."""
         self._budget = Budget(self.task, self.settings, started_at=started, forked_from=self._start)
         self._step_number = self._budget.steps_used
-        self._submit_requested = False
         self._last_step: Step | None = None
         self._stop_details: Mapping[str, Any] | None = None
-        self._kept_output_bytes = 0
         self._agent_shell = None
         self._lease_gpus()
         sandboxes = self._preparation.sandboxes
@@ -225,6 +227,13 @@ class Episode:
         self._files = EpisodeFiles(self._run.path, self._identity.user_id)
         grader = Grader(sandboxes, self._run.path / "grading", self._files.grading_layers)
         self._scoring = Scoring(self.task, self._run.path, self._budget, grader, self._grading_seeds)
+        self._kept_outputs = KeptBytes(self._preparation.profile.output_mb << 20)
+        self._desk = ControlDesk(
+            self._scoring, self._budget, self.baseline, self.services, self._run.path / "outputs", self._kept_outputs
+        )
+        for service in self.services:
+            service.open(self._run.path)
+            self._stack.callback(service.close)
         self._run.write_run(run_record(self, self._preparation, self._start))
         self._outcome = None
         self._is_open = True
@@ -252,6 +261,7 @@ class Episode:
         `thought`, `usage` (what deciding took of a language model) and `details` (JSON) are kept with it.
         """
         agent_shell = self._check_open()
+        self._budget.usage += usage or ModelUsage()
         with self._budget.in_engine(), self._ends_on_failure():
             self._step_number += 1
             shown = shell_input(action)
@@ -259,8 +269,7 @@ class Episode:
                 step = self._made_step(action, f"{shown.problem}\n", 1, 0.0, {})
             else:
                 step = self._run_step(agent_shell, action, shown.text)
-            self._budget.usage += usage or ModelUsage()
-            self._run.append_step(step_record(step, thought, usage, details))
+            self._run.append_step(step_record(step, self._budget.total_seconds, thought, usage, details))
             self._last_step = step
             return self._after_step(step)
 
@@ -269,31 +278,31 @@ class Episode:
         assert shell is not None
         before = shell.usage()
         profile, file = self._preparation.profile, self._run.path / "outputs" / f"{self._step_number:04d}.txt"
-        room = max(0, (profile.output_mb << 20) - self._kept_output_bytes)
-        capture = OutputCapture(file, profile.shown_output_bytes, min(MOST_KEPT_BYTES, room))
+        capture = OutputCapture(file, profile.shown_output_bytes, min(MOST_KEPT_BYTES, self._kept_outputs.left))
         try:
             result = shell.run(
-                text, timeout_seconds=self._budget.command_seconds(), capture=capture, on_control=self._on_control,
-                on_output=self._on_output, interruptible=self._interruptible,
+                text, timeout_seconds=self._budget.command_seconds(), capture=capture,
+                on_control=lambda request: self._desk.serve(request, self._step_number), on_output=self._on_output,
+                interruptible=self._interruptible,
             )  # fmt: skip
         except MLGymLiteError as error:  # a grading within the action failed: the action is recorded all the same
             step = self._made_step(action, f"{capture.finish().text}[{error}]\n", None, 0.0, {})
-            self._run.append_step(step_record(step))
+            self._run.append_step(step_record(step, self._budget.total_seconds))
             raise
         after = shell.usage()
-        self._kept_output_bytes += result.output.kept_bytes
+        self._kept_outputs.add(result.output.kept_bytes)
         agent_shell.is_at(result.working_directory)
         seconds = max(0.0, result.seconds - self._budget.take_grading_seconds())
         self._budget.command_time += seconds
         notes = notes_on(result, before, after, self._preparation.sandboxes.limits)
-        if self._submit_requested:
+        if self._desk.submit_requested:
             notes += SUBMITTED_NOTE
-        if result.shell_ended and not self._submit_requested:
+        if result.shell_ended and not self._desk.submit_requested:
             notes += new_shell_note(result)
             agent_shell.open_anew()
         observation = with_notes(result.output.text, notes)
         step = self._made_step(action, observation, result.exit_status, seconds, resources_between(before, after))
-        return replace(step, notes=notes)
+        return replace(step, notes=notes, pictures=self._desk.take_pictures(), changes=self._changes.take())
 
     def _made_step(
         self, action: str, observation: str, status: int | None, seconds: float, resources: Mapping[str, float | int | None]
@@ -316,29 +325,12 @@ class Episode:
     def _after_step(self, step: Step) -> Step:
         """End the episode where the step submitted or used up a limit."""
         self._budget.steps_used += 1
-        reason = "submitted" if self._submit_requested else self._budget.exhausted()
+        reason = "submitted" if self._desk.submit_requested else self._budget.exhausted()
         if reason is None:
             return step
         submitted = reason == "submitted"
         self._finish(Ending(reason=reason, autosubmitted=not submitted))
         return replace(step, attempts=self._attempts_of_step(), terminated=submitted, truncated=not submitted)
-
-    def _on_control(self, request: bytes, reply: socket.socket | None) -> Served:
-        """Serve one request from inside the sandbox."""
-        try:
-            wanted = json.loads(request)["request"]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            wanted = None
-        if wanted == "submit":
-            self._submit_requested = True
-            return Served(ends_command=True)
-        if wanted == "validate":
-            before = self._budget.grading_time
-            answer = self._scoring.answer_to_validate(self._step_number, self.baseline)
-            _reply(reply, ok=answer.ok, text=answer.text)
-            return Served(extra_seconds=self._budget.grading_time - before)
-        _reply(reply, ok=False, text="Unknown request; known here: validate, submit.")
-        return Served()
 
     def validate(self) -> Attempt:
         """Score the workspace as it is on the development split; uses one validation."""
@@ -464,9 +456,3 @@ class Episode:
         self._run.write_result(record)
         logger.info("episode ended: %s", ending.reason)
         return self._outcome
-
-
-def _reply(reply: socket.socket | None, **content: Any) -> None:
-    if reply is not None:
-        with contextlib.suppress(OSError):  # the tool that asked may be gone
-            reply.send(json.dumps(content).encode("utf-8"), socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mlgym_lite.agents.protocol import ShownPicture
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import Task
+from mlgym_lite.episode.file_changes import FileChange
 from mlgym_lite.errors import GraderError, IsolationError, MLGymLiteError, OutputError, SandboxError
 
 AttemptKind = Literal["validate", "submit"]
@@ -86,6 +88,10 @@ class Step:
     truncated: bool = False
     """A limit ended the episode."""
     resources: Mapping[str, float | int | None] = field(default_factory=dict)
+    pictures: tuple[ShownPicture, ...] = ()
+    """What the agent asked to see."""
+    changes: tuple[FileChange, ...] = ()
+    """What changed in the workspace."""
     notes: str = ""
     """What of the observation is the engine's own words, behind the output."""
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlgym_lite
@@ -41,6 +42,7 @@ def run_record(episode: Episode, preparation: Preparation, start: Snapshot | Non
         "model": episode.model,
         "seed": episode.settings.seed,
         "feedback": ours.feedback,
+        "services": [service.name for service in episode.services],
         "profile": {"name": episode.settings.profile, **preparation.profile.model_dump()},
         "mechanism": sandboxes.mechanism.name,
         **_network_record(sandboxes.network),
@@ -96,9 +98,13 @@ def _git_commit() -> str | None:
 
 
 def step_record(
-    step: Step, thought: str | None = None, usage: ModelUsage | None = None, details: Mapping[str, Any] | None = None
+    step: Step,
+    elapsed: float,
+    thought: str | None = None,
+    usage: ModelUsage | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One line of trajectory.jsonl."""
+    """One line of trajectory.jsonl; `elapsed` is the seconds since the reset began."""
     return {
         "step": step.number,
         "action": step.action,
@@ -107,10 +113,13 @@ def step_record(
         "exit_status": step.exit_status,
         "cwd": step.working_directory,
         "seconds": round(step.seconds, 6),
+        "elapsed": round(elapsed, 3),
         "resources": dict(step.resources),
         "scores": [attempt_record(attempt) for attempt in step.attempts],
         "tokens": {"input": usage.input_tokens, "output": usage.output_tokens} if usage and usage.calls else None,
         "cost": usage.cost_usd if usage and usage.calls else None,
+        **({"pictures": [f"outputs/{Path(picture.path).name}" for picture in step.pictures]} if step.pictures else {}),
+        **({"changes": [asdict(change) for change in step.changes]} if step.changes else {}),
         **({"details": dict(details)} if details else {}),
     }
 

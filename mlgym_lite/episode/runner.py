@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from mlgym_lite.episode.outcome import Outcome, Step
 from mlgym_lite.errors import AgentError, TaskError
 from mlgym_lite.isolation.protocol import Mount
 from mlgym_lite.isolation.toolkit import readable_folder
+from mlgym_lite.models.protocol import ModelError
+from mlgym_lite.services.protocol import Service
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ def run_episode(
     *,
     cache: Path,
     listeners: Listeners | None = None,
+    services: Sequence[Service] = (),
 ) -> Outcome:
     """One whole episode. An ending that is not the agent's comes out as the error that caused it; result.json is written."""
     told = listeners or Listeners()
@@ -64,6 +67,7 @@ def run_episode(
         on_progress=told.on_progress,
         on_output=told.on_output if agent.watches else None,
         interruptible=agent.watches,
+        services=services,
     )
     with contextlib.closing(agent), episode:
         if told.on_start:
@@ -95,5 +99,5 @@ def _next_action(episode: Episode, agent: Agent) -> Action | Stop:
     try:
         return agent.next_action(episode.observation)
     except AgentError as error:
-        episode.end("agent_error", str(error))
+        episode.end("agent_error", str(error), usage=error.usage if isinstance(error, ModelError) else None)
         raise

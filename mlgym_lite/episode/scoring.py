@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from mlgym_lite.config.task_file import Task
@@ -13,14 +12,7 @@ from mlgym_lite.episode.budget import Budget
 from mlgym_lite.episode.grading import Grader, Verdict
 from mlgym_lite.episode.outcome import Attempt, AttemptKind
 from mlgym_lite.episode.workspace import ArtifactLimits, ArtifactRefused, collect_artifacts
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a tool in the sandbox is told."""
-
-    ok: bool
-    text: str
+from mlgym_lite.services.protocol import Answer
 
 
 class Scoring:

@@ -22,6 +22,23 @@ class CapturedOutput:
     """The size of that file."""
 
 
+class KeptBytes:
+    """How many bytes of a run's outputs are kept, against the most that its profile allows."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept = 0
+
+    @property
+    def left(self) -> int:
+        """How many more may be kept."""
+        return max(0, self._most - self._kept)
+
+    def add(self, count: int) -> None:
+        """So many more are kept."""
+        self._kept += count
+
+
 class OutputCapture:
     """Takes the pieces of one command's output; its owner calls `finish` once.
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mlgym_lite.isolation.output import CapturedOutput, OutputCapture
 from mlgym_lite.isolation.protocol import Sandbox
+from mlgym_lite.isolation.sealed_memory import sealed_content
 from mlgym_lite.isolation.shell_channels import ShellChannels, Status
 from mlgym_lite.isolation.waiting import readable
 
@@ -44,7 +45,18 @@ class Served:
     """Time that is not the command's own, such as grading."""
 
 
-ControlHandler = Callable[[bytes, "socket.socket | None"], Served]
+@dataclass(frozen=True, kw_only=True)
+class ControlRequest:
+    """What a tool in the sandbox asks; all of it is the agent's to choose."""
+
+    data: bytes
+    reply: socket.socket | None
+    """Where the answer goes; it never blocks."""
+    attached: bytes = b""
+    """What the tool sent along, as a memory file that nobody can change any more."""
+
+
+ControlHandler = Callable[[ControlRequest], Served]
 OutputHandler = Callable[[bytes], None]
 
 
@@ -199,11 +211,12 @@ class ShellRun:
         if not request and not descriptors:
             self._watched.discard(self._channels.control.fileno())
             return False
+        attached = next(filter(None, map(sealed_content, descriptors)), b"")
         received = [one for one in map(_as_socket, descriptors) if one is not None]
         reply = received[0] if received and received[0].family == socket.AF_UNIX else None
         served = Served()
         try:
-            served = self._on_control(request, reply)
+            served = self._on_control(ControlRequest(data=request, reply=reply, attached=attached))
         finally:
             if served.ends_command and reply is not None:
                 self._channels.keep_until_closed(received.pop(0))

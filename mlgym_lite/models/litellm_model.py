@@ -10,36 +10,26 @@ import contextlib
 import os
 import re
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from mlgym_lite.config.agent_file import ModelOptions
-from mlgym_lite.errors import AgentError
-from mlgym_lite.models.protocol import ContextOverflow, Message, ModelError, ModelUsage, OutOfTime, Reply, ToolCall
+from mlgym_lite.models.library import harmless_text, litellm_library, quiet
+from mlgym_lite.models.protocol import (
+    ContextOverflow,
+    Message,
+    ModelError,
+    ModelUsage,
+    OutOfTime,
+    Reply,
+    RequestRefused,
+    ToolCall,
+)
 
-_SECRET = re.compile("KEY|TOKEN|SECRET|PASSWORD")
-_LEAST_SECRET = 6
-_LONGEST_MESSAGE = 600
 _TOO_LONG = re.compile(r"context.?(length|window)|maximum context|too many tokens|too long|exceeds? .{0,40}(context|token)", re.I)
 _USED_UP = re.compile(r"insufficient_quota|exceeded your current quota|billing", re.I)
 _NO_KEY = re.compile(r"missing credentials|api_key client option must be set|missing .{0,20}api.?key", re.I)
-
-
-def _litellm() -> Any:
-    """The library, which takes seconds to import, set up so that it neither reports nor downloads anything."""
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    os.environ.setdefault("LITELLM_LOG", "ERROR")
-    try:
-        with _quiet():
-            import litellm
-    except ImportError as error:
-        raise AgentError("language models need the extra `llm`: pip install 'mlgym-lite[llm]'") from error
-    litellm.suppress_debug_info = True
-    litellm.drop_params = True
-    litellm.telemetry = False
-    return litellm
 
 
 class LiteLLMModel:
@@ -56,10 +46,9 @@ class LiteLLMModel:
         """`environment` is where secrets to strike out of messages are found; `on_wait` is told of each pause."""
         self.name = name
         self._options = options
-        known = os.environ if environment is None else environment
-        self._secrets = [value for key, value in known.items() if _SECRET.search(key.upper()) and len(value) >= _LEAST_SECRET]
+        self._environment = dict(os.environ if environment is None else environment)
         self._on_wait = on_wait
-        self._library = _litellm()
+        self._library = litellm_library()
 
     def reply(
         self,
@@ -80,7 +69,7 @@ class LiteLLMModel:
             before_sleep=self._tell,
             reraise=True,
         )
-        with _quiet():
+        with quiet():
             try:
                 for attempt in retrying:
                     with attempt:
@@ -177,13 +166,13 @@ class LiteLLMModel:
     def _tell(self, state: Any) -> None:
         if self._on_wait is not None:
             pause, attempt = state.next_action.sleep, state.attempt_number
-            why = self._harmless(state.outcome.exception())
+            why = harmless_text(state.outcome.exception(), self._environment)
             self._on_wait(f"{self.name}: {why}; asking again in {pause:.1f} s ({attempt + 1} of {self._options.attempts})")
 
     def _told(self, error: Exception) -> ModelError:
         """The error in our words."""
         library = self._library
-        why = self._harmless(error)
+        why = harmless_text(error, self._environment)
         if isinstance(error, library.ContextWindowExceededError) or (
             isinstance(error, library.BadRequestError) and _TOO_LONG.search(str(error))
         ):
@@ -197,15 +186,8 @@ class LiteLLMModel:
         if "connection error" in why.lower():
             where = self._options.base_url or "the provider"
             why = f"{where} cannot be reached, or broke off: {why}\n  Does a server listen there? --base-url says where"
-        return ModelError(f"{self.name}: {why}")
-
-    def _harmless(self, error: BaseException | None) -> str:
-        """An error's text without secrets, on one line."""
-        text = " ".join(str(error).split()) or type(error).__name__
-        for secret in self._secrets:
-            text = text.replace(secret, "[struck out]")
-        text = re.sub(r"\b(sk|key)-[\w*-]{6,}", "[struck out]", text)
-        return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
+        kind = RequestRefused if isinstance(error, library.BadRequestError) else ModelError
+        return kind(f"{self.name}: {why}")
 
 
 @dataclass
@@ -257,11 +239,3 @@ def _closing(stream: Any) -> Iterator[None]:
         if close is not None:
             with contextlib.suppress(Exception):
                 close()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the warnings of the libraries below, which a user can do nothing about."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

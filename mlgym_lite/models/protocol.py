@@ -12,18 +12,6 @@ Message = Mapping[str, Any]
 """One message as the chat-completions protocol of OpenAI has it: role, content, tool_calls, tool_call_id."""
 
 
-class ModelError(AgentError):
-    """The model's server refused, failed for good, or cannot be reached."""
-
-
-class ContextOverflow(ModelError):
-    """The messages are longer than the model takes."""
-
-
-class OutOfTime(ModelError):
-    """The reply was not there within the time the caller had left."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class ModelUsage:
     """What language-model calls used."""
@@ -51,6 +39,25 @@ class ModelUsage:
     def tokens(self) -> int:
         """Input and output together."""
         return self.input_tokens + self.output_tokens
+
+
+class ModelError(AgentError):
+    """The model's server refused, failed for good, or cannot be reached."""
+
+    usage = ModelUsage()
+    """What replies of the same turn took before it."""
+
+
+class ContextOverflow(ModelError):
+    """The messages are longer than the model takes."""
+
+
+class OutOfTime(ModelError):
+    """The reply was not there within the time the caller had left."""
+
+
+class RequestRefused(ModelError):
+    """The server takes the request itself for a mistake."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ The script is JSON Lines: each line answers one request, in order. A line is a t
     dies_after                  close the connection after so many characters
     status, error, retry_after  answer with this HTTP status, {"message", "code"} and header instead
 
-A request longer than `context_characters` is refused as a provider refuses it, and takes no line.
+A request longer than `context_characters` is refused as a provider refuses it, and takes no line; nor does one for embeddings.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,6 +35,8 @@ _KINDS: Mapping[str, Any] = {
 _NAMES = {str: "a text", list: "a list", int: "a whole number", dict: 'a text, or {"message", "code"}'}
 _EXPECTED = {key: "a number" if isinstance(kind, tuple) else _NAMES[kind] for key, kind in _KINDS.items()}
 _MODEL = "script"
+_PLACES = ("/v1/chat/completions", "/v1/embeddings")
+_DIMENSIONS = 256
 
 
 def read_script(path: Path) -> list[dict[str, Any]]:
@@ -149,9 +152,10 @@ def _handler_for(server: ScriptServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             """A completion."""
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.path.rstrip("/") != "/v1/chat/completions":
+            place = self.path.rstrip("/")
+            if place not in _PLACES:
                 self._send(
-                    404, {"error": {"message": f"no such place: {self.path}; known here: /v1/chat/completions, /v1/models"}}
+                    404, {"error": {"message": f"no such place: {self.path}; known here: {', '.join(_PLACES)}, /v1/models"}}
                 )
                 return
             try:
@@ -159,6 +163,9 @@ def _handler_for(server: ScriptServer) -> type[BaseHTTPRequestHandler]:
                 streamed = bool(request.get("stream"))
             except (ValueError, AttributeError):
                 self._send(400, {"error": {"message": "the body is not a JSON object"}})
+                return
+            if place == "/v1/embeddings":
+                self._send(200, _embeddings(request))
                 return
             entry = server.answer_to(request)
             server.stopping.wait(entry.get("delay_seconds", 0))
@@ -266,6 +273,22 @@ def _pieces(entry: Mapping[str, Any], request: Mapping[str, Any]) -> Iterator[di
     usage = _usage(entry, request)
     if usage is not None and (request.get("stream_options") or {}).get("include_usage"):
         yield {**head, "choices": [], "usage": usage}
+
+
+def _embeddings(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A vector for each text: how often each run of three letters is in it, so that alike words lie close."""
+    given = request.get("input") or []
+    texts = [given] if isinstance(given, str) else given
+    data = [{"object": "embedding", "index": at, "embedding": _vector(str(text))} for at, text in enumerate(texts)]
+    return {"object": "list", "model": _MODEL, "data": data, "usage": {"prompt_tokens": 0, "total_tokens": 0}}
+
+
+def _vector(text: str) -> list[float]:
+    vector = [0.0] * _DIMENSIONS
+    for word in text.lower().split():
+        for start in range(len(word) - 2):
+            vector[zlib.crc32(word[start : start + 3].encode("utf-8")) % _DIMENSIONS] += 1.0
+    return vector
 
 
 def _head(kind: str, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 
@@ -46,6 +47,9 @@ class Service(Protocol):
     name: str
     """As it is asked for by name and recorded."""
     commands: tuple[ServiceCommand, ...]
+
+    def open(self, run_directory: Path) -> None:
+        """An episode begins; what the service keeps of it goes there. Raises OutputError where it cannot."""
 
     def answer(self, command: str, arguments: Sequence[str], attached: bytes) -> Answer:
         """Serve one call of a command of this service.

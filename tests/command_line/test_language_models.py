@@ -70,7 +70,7 @@ def test_agents_that_cannot_be_used_are_told(mlgym: Program, make_task: Callable
     (tmp_path / "b.j2").write_text("{{ oops }}", encoding="utf-8")
     (tmp_path / "b.toml").write_text('[prompts]\nsystem = "b.j2"\n', encoding="utf-8")
     ended = mlgym("run", task, "--agent", tmp_path / "b.toml", "--model", "openai/x", "--output", tmp_path / "run")
-    ended.told_one_error(13, "'system'", "'oops' is undefined", "known here: task, parser, observation, error")
+    ended.told_one_error(13, "'system'", "'oops' is undefined", "known here: task, parser, tools, observation, error")
     assert not (tmp_path / "run").exists()
     (tmp_path / "a.toml").write_text("[formats]\n", encoding="utf-8")
     mlgym("run", task, "--agent", tmp_path / "a.toml", "--model", "x").told_one_error(13, "did you mean 'format'?")

@@ -17,8 +17,8 @@ import pytest
 
 BIN = Path(__file__).parents[2] / "mlgym_lite" / "tools" / "bin"
 NAMES = [
-    *("create", "edit", "find_file", "goto", "insert", "open"),
-    *("scroll_down", "scroll_up", "search_dir", "search_file", "submit", "validate"),
+    *("create", "edit", "find_file", "goto", "insert", "literature_search", "memory_read", "memory_write", "open"),
+    *("read_paper", "scroll_down", "scroll_up", "search_dir", "search_file", "submit", "validate", "view_image"),
 ]
 EDITING_ADVICE = "Check indentation and repeated lines above, and edit again if needed."
 CONTROL = "MLGYM_LITE_CONTROL_FD"
@@ -108,7 +108,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def test_every_tool_is_an_executable_shell_program() -> None:
-    """There are twelve tools, and each is an executable file for sh."""
+    """Each tool is an executable file for sh."""
     assert sorted(path.name for path in BIN.iterdir()) == NAMES
     for name in NAMES:
         assert os.access(BIN / name, os.X_OK)

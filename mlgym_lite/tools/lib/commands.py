@@ -64,6 +64,15 @@ COMMANDS = {
     "find_file": Command("searching", "find_file", "find_file NAME [FOLDER]", "Find files by name or pattern, such as '*.py'."),
     "validate": Command("control", "validate", "validate", "Score the present work; the number of times is limited."),
     "submit": Command("control", "submit", "submit", "Hand in the present work and end the episode."),
+    "memory_write": Command("control", "memory_write", "memory_write TEXT", "Keep a note, where the run has a memory."),
+    "memory_read": Command(
+        "control", "memory_read", "memory_read [QUESTION]", "The notes that fit a question best, or the last ones."
+    ),
+    "literature_search": Command(
+        "control", "literature_search", "literature_search WORDS [COUNT]", "Find papers, where the run may ask for them."
+    ),
+    "read_paper": Command("control", "read_paper", "read_paper ID [PAGE]", "A page of a paper's text."),
+    "view_image": Command("control", "view_image", "view_image FILE", "See a picture, where the model of the run can."),
 }
 
 
