@@ -2,7 +2,8 @@
 
 A test marked `kernel` is skipped where bubblewrap puts up no sandbox, `landlock` where that puts up none, `cgroup` where
 control groups cannot be written, `network` where no package index can be reached, `reference` where the packages of that
-extra are not installed. Where MLGYM_LITE_REQUIRE names the mark (CI sets it), a missing part is a failure instead.
+extra are not installed, `browser` without Chromium and playwright. Where MLGYM_LITE_REQUIRE names the mark (CI sets it), a
+missing part is a failure instead.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from chromium import chromium
 from tiny_task import GRADER, TASK_TOML
 
 from mlgym_lite.config.run_settings import IsolationChoice
@@ -49,6 +51,11 @@ def _missing(mark: str) -> str:
             urllib.request.urlopen(f"{index.rstrip('/')}/pip/", timeout=20).close()
         except (OSError, ValueError) as error:
             return f"no package index answers at {index}: {error}"
+    if mark == "browser":
+        if importlib.util.find_spec("playwright") is None:
+            return "playwright is not installed; the extra `dev` brings it"
+        if chromium() is None:
+            return "Chromium is not installed (Debian's package chromium), or CHROMIUM does not name it"
     if mark == "reference":
         absent = [name for name in ("gymnasium", "gymnax", "minatar") if importlib.util.find_spec(name) is None]
         return f"{', '.join(absent)}: not installed; the extra `reference` brings them" if absent else ""
@@ -58,7 +65,7 @@ def _missing(mark: str) -> str:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail a test whose mark names a part that is missing."""
     required = os.environ.get("MLGYM_LITE_REQUIRE", "").split(",")
-    for mark in ("kernel", "landlock", "cgroup", "network", "reference"):
+    for mark in ("kernel", "landlock", "cgroup", "network", "reference", "browser"):
         if item.get_closest_marker(mark) is None:
             continue
         reason = _missing(mark)

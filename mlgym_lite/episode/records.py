@@ -42,6 +42,8 @@ def run_record(episode: Episode, preparation: Preparation, start: Snapshot | Non
         "model": episode.model,
         "seed": episode.settings.seed,
         "feedback": ours.feedback,
+        "metric": {"name": episode.task.metric, "direction": ours.direction},
+        "baseline": {"metrics": dict(episode.baseline or {})},
         "services": [service.name for service in episode.services],
         "profile": {"name": episode.settings.profile, **preparation.profile.model_dump()},
         "mechanism": sandboxes.mechanism.name,

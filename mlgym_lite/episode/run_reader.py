@@ -66,20 +66,20 @@ def recorded_run(folder: Path) -> dict[str, Any]:
     """
     result = folder / "result.json"
     return {
-        "run": _json(folder / "run.json"),
-        "result": _json(result) if result.is_file() else None,
+        "run": recorded_json(folder / "run.json"),
+        "result": recorded_json(result) if result.is_file() else None,
         "grading_seeds": [_seed(path) for path in sorted((folder / "grading").glob("*/grading.json"))],
     }
 
 
 def _seed(grading: Path) -> int:
-    content = _json(grading)
+    content = recorded_json(grading)
     if not isinstance(content.get("seed"), int):
         raise ActionsError(f"{grading}: expected a seed")
     return int(content["seed"])
 
 
-def _json(path: Path) -> dict[str, Any]:
+def recorded_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

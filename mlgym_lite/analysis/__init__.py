@@ -1,0 +1,1 @@
+"""Run directories looked at: the viewer."""
