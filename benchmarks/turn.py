@@ -5,6 +5,7 @@ The model answers at once in this process, so what is left is ours. A conversati
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -62,7 +63,7 @@ def _turns(bench: Bench, task: Task) -> Generator[float, None, None]:
             episode.reset()
             agent = ReactAgent(name, settings, prompts, _QuickModel(), task)
             for _ in range(_STEPS):
-                yield seconds_of(lambda: _turn(agent, episode))
+                yield seconds_of(functools.partial(_turn, agent, episode))
 
 
 def _turn(agent: ReactAgent, episode: Episode) -> None:

@@ -110,8 +110,15 @@ def _atif_steps(entry: dict[str, Any]) -> list[RecordedStep]:
         if isinstance(command, str):
             result = results.get(call["tool_call_id"], {})
             scored = [attempt.get("metrics") for attempt in (result.get("extra") or {}).get("scores", [])]
-            steps.append(RecordedStep(action=command, observation=_text(result.get("content")), scores=_scores(scored)))
+            steps.append(RecordedStep(action=command, observation=_told(result.get("content")), scores=_scores(scored)))
     return steps
+
+
+def _told(content: Any) -> str | None:
+    """The text of what a step showed, which may come in parts."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part.get("type") == "text")
+    return _text(content)
 
 
 def _line_step(path: Path, number: int, value: Any) -> RecordedStep:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mlgym_lite import __version__
@@ -23,7 +24,7 @@ def to_atif(run: Run) -> dict[str, Any]:
     steps = [_said(message) for message in run.messages_at_start] or [
         {"source": "user", "message": run.run.get("instruction", "")}
     ]
-    steps += [_step(step, run.run.get("model"), run.scores_of(step)) for step in run.steps]
+    steps += [_step(step, run.run.get("model"), run.scores_of(step), run.path) for step in run.steps]
     agent = {"name": str(run.run.get("agent", "agent")), "version": __version__, "tool_definitions": [SHELL_TOOL]}
     if run.run.get("model"):
         agent["model_name"] = run.run["model"]
@@ -43,15 +44,15 @@ def _said(message: Mapping[str, Any]) -> dict[str, Any]:
     return {"source": "system" if message["role"] == "system" else "user", "message": str(message["content"])}
 
 
-def _step(step: Mapping[str, Any], model: str | None, scores: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _step(step: Mapping[str, Any], model: str | None, scores: list[Mapping[str, Any]], folder: Path) -> dict[str, Any]:
     call = f"call_{step['step']}"
-    measured = {key: step[key] for key in ("exit_status", "cwd", "seconds", "resources") if key in step}
+    measured = {key: step[key] for key in ("exit_status", "cwd", "seconds", "elapsed", "resources", "changes") if key in step}
     made: dict[str, Any] = {
         "source": "agent",
         "message": step.get("thought") or "",
         "tool_calls": [{"tool_call_id": call, "function_name": TOOL, "arguments": {"command": step["action"]}}],
         "observation": {
-            "results": [{"source_call_id": call, "content": step.get("observation", ""), "extra": {**measured, "scores": scores}}]
+            "results": [{"source_call_id": call, "content": _shown(step, folder), "extra": {**measured, "scores": scores}}]
         },
     }
     if model:
@@ -63,6 +64,16 @@ def _step(step: Mapping[str, Any], model: str | None, scores: list[Mapping[str, 
     if step.get("details"):
         made["extra"] = {"details": step["details"]}
     return made
+
+
+def _shown(step: Mapping[str, Any], folder: Path) -> str | list[dict[str, Any]]:
+    """The observation; with pictures in parts, the pictures by their place in the run directory."""
+    text = step.get("observation", "")
+    pictures = [folder.absolute() / name for name in step.get("pictures") or []]
+    if not pictures:
+        return str(text)
+    sources = [{"media_type": f"image/{path.suffix.removeprefix('.')}", "path": str(path)} for path in pictures]
+    return [{"type": "text", "text": text}, *({"type": "image", "source": source} for source in sources)]
 
 
 def _final(result: Mapping[str, Any], steps: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from mlgym_lite.episode.run_reader import read_run
 from mlgym_lite.episode.runner import run_episode
 from mlgym_lite.errors import ActionsError
 from mlgym_lite.models.protocol import ModelUsage
+from mlgym_lite.services.pictures import PictureService
 from mlgym_lite.trajectories.atif import atif_text
 from mlgym_lite.trajectories.mlgym import results_text, traj_text
 
@@ -29,6 +30,9 @@ ACTIONS = [
     "echo 8 > answer.txt; submit",
 ]
 PROMPT = [{"role": "system", "content": "Be good."}, {"role": "user", "content": "Write a number."}]
+
+
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 
 
 class Thinker(PlainAgent):
@@ -59,6 +63,27 @@ def run_directory(make_task: Callable[..., Path], cache: Path, tmp_path: Path, m
 def pairs(recording: Recording) -> list[tuple[str, str | None]]:
     """Actions and observations."""
     return [(step.action, step.observation) for step in recording.steps]
+
+
+def test_atif_holds_pictures_and_changes(
+    make_task: Callable[..., Path], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the agent looked at stands as a part of the observation; the text reads back."""
+    monkeypatch.setenv("MLGYM_LITE_CACHE", str(cache))
+    task = mlgym_lite.load_task(make_task())
+    with mlgym_lite.Episode(task, settings=RunSettings(output=tmp_path / "run"), services=[PictureService()]) as episode:
+        episode.step(f"echo {PICTURE} | base64 -d > a.png; echo 2 > answer.txt; view_image a.png")
+    file = tmp_path / "a.json"
+    file.write_text(atif_text(read_run(tmp_path / "run")), encoding="utf-8")
+    if sys.version_info >= (3, 11):
+        import atif
+
+        atif.Trajectory.model_validate_json(file.read_text(encoding="utf-8"))
+    assert pairs(read_recording(file)) == pairs(read_recording(tmp_path / "run"))
+    (result,) = json.loads(file.read_text(encoding="utf-8"))["steps"][-1]["observation"]["results"]
+    source = result["content"][1]["source"]
+    assert source["media_type"] == "image/png" and Path(source["path"]).read_bytes().startswith(b"\x89PNG")
+    assert [change["path"] for change in result["extra"]["changes"]] == ["a.png", "answer.txt"]
 
 
 def test_atif_holds_everything(run_directory: Path, tmp_path: Path) -> None:
