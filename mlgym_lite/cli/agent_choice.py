@@ -60,6 +60,10 @@ def choose_agent(options: AgentOptions, task: Task, progress: Progress, cache: P
     if name == "human":
         agent, listeners = human(listeners, cache)
         return Chosen(agent=agent, listeners=listeners, services=_services(options, AgentFile()))
+    limits = {"--cost-limit": options.cost_limit, "--token-limit": options.token_limit, "--base-url": options.base_url}
+    unused = [option for option, value in limits.items() if value is not None]
+    if unused and name in (None, "baseline", "scripted", "human"):
+        raise click.UsageError(f"{', '.join(unused)}: for agents that are language models")
     if name is None and options.actions is None:
         raise click.UsageError("name who acts: --agent baseline, --agent human, --agent react --model NAME, or --actions FILE")
     if name is not None and (name in shipped_agent_names() or name.endswith(".toml")):
@@ -99,6 +103,7 @@ def _language_model(name: str, options: AgentOptions, task: Task, progress: Prog
         )
     services = _services(options, settings)
     commands = [command for service in services for command in service.commands]
+    progress.line(f"{model.name}: loading litellm, which takes some seconds")
     client = LiteLLMModel(model.name, model, on_wait=progress.line)
     settings = settings.model_copy(update={"model": model, "limits": limits})
     agent = ReactAgent(stem, settings, prompts, client, task, commands=commands, on_rejected=progress.line)

@@ -84,7 +84,10 @@ def episode_options(function: Function) -> Function:
             parity,
             click.option("--profile", default="default", show_default=True, help="Sandbox profile: a name or a TOML file."),
             isolation,
-            click.option("--seed", type=int, default=0, show_default=True, help="The episode's MLGYM_LITE_SEED."),
+            click.option(
+                "--seed", type=int, default=0, show_default=True,
+                help="The episode's MLGYM_LITE_SEED, for its programs; gradings draw their own.",
+            ),
             click.option("--max-steps", type=click.IntRange(1), help="Steps at most (default: the task's)."),
             click.option("--time-limit", type=Seconds(0, min_open=True), help="Seconds at most (default: the task's)."),
             click.option("--gpus", type=click.IntRange(0), help="Number of GPUs (default: the task's)."),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.progress import Progress as Status
 
     from mlgym_lite.episode.engine import Episode
@@ -49,6 +51,7 @@ class Progress:
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._status: Status | None = None
+        self._run_directory: Path | None = None
         if not quiet and sys.stderr.isatty():
             from rich.console import Console
 
@@ -69,6 +72,11 @@ class Progress:
         if not self._quiet:
             click.echo(harmless(text), err=True)
 
+    def tell_record(self) -> None:
+        """Where the record of an episode lies that ended with an error."""
+        if self._run_directory is not None:
+            self.line(f"record: {self._run_directory}")
+
     def stop(self) -> None:
         """Take the live line away."""
         if self._status is not None:
@@ -76,6 +84,7 @@ class Progress:
             self._status = None
 
     def _start(self, episode: Episode) -> None:
+        self._run_directory = episode.run_directory
         self.line(f"{episode.task.name}: run directory {episode.run_directory}")
 
     def _action(self, episode: Episode, action: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from mlgym_lite.cli import options as shared
+from mlgym_lite.errors import MLGymLiteError
 
 
 @click.command("run")
@@ -75,6 +76,9 @@ def command(
     chosen = choose_agent(asked, loaded, progress, cache)
     try:
         outcome = run_episode(loaded, chosen.agent, settings, cache=cache, listeners=chosen.listeners, services=chosen.services)
+    except (MLGymLiteError, KeyboardInterrupt):
+        progress.tell_record()
+        raise
     finally:
         progress.stop()
     if as_json:

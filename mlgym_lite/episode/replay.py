@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from mlgym_lite.episode.outcome import Attempt, Step
 from mlgym_lite.episode.run_reader import recorded_run
 from mlgym_lite.episode.runner import Listeners, mounts_for
 from mlgym_lite.errors import ActionsError
+from mlgym_lite.services.memory import MemoryService
+from mlgym_lite.services.pictures import PictureService
+from mlgym_lite.services.protocol import Service
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +102,10 @@ class ReplayPlan:
     """Whether the recording would tell of every scoring."""
     submits_at_the_end: bool
     """The recorded run was scored without an action of its own asking for it."""
+    services: tuple[str, ...] = ()
+    """The recorded run's."""
+    is_of_a_run: bool = False
+    """The recording tells the run's variant, seeds and limits."""
 
 
 def plan_replay(path: Path, task: str | None, settings: RunSettings) -> ReplayPlan:
@@ -147,6 +154,7 @@ def _plan_run(recording: Recording, recorded_run: Mapping[str, Any], task: str |
         knows_scores=bool(result),
         seeds=tuple(recorded_run["grading_seeds"]),
         submits_at_the_end=bool(attempts) and attempts[-1]["kind"] == "submit" and "submit" not in last,
+        services=tuple(run.get("services") or ()), is_of_a_run=True,
     )  # fmt: skip
 
 
@@ -155,7 +163,10 @@ def replay(plan: ReplayPlan, *, listeners: Listeners | None = None) -> Compariso
     told = listeners or Listeners()
     folders = ("solution",) if plan.agent == "baseline" else ()
     agent = ScriptedAgent([step.action for step in plan.recording.steps], folders)
-    episode = Episode(plan.task, settings=plan.settings, agent="scripted", grading_seeds=plan.seeds, on_progress=told.on_progress)
+    episode = Episode(
+        plan.task, settings=plan.settings, agent="scripted", grading_seeds=plan.seeds, on_progress=told.on_progress,
+        services=_services(plan.services),
+    )  # fmt: skip
     episode.further_mounts = mounts_for(agent, plan.task, episode.places.cache)
     differences: list[StepDifference] = []
     steps = compared = 0
@@ -179,6 +190,12 @@ def replay(plan: ReplayPlan, *, listeners: Listeners | None = None) -> Compariso
     return Comparison(
         steps=steps, compared=compared, equal=compared - len(differences), differences=tuple(differences), scores=scores
     )
+
+
+def _services(names: Sequence[str]) -> list[Service]:
+    """Those of a recorded run that can be had again: notes, without those of other episodes, and pictures, but not papers."""
+    known: dict[str, Callable[[], Service]] = {"memory": MemoryService, "view_image": PictureService}
+    return [known[name]() for name in names if name in known]
 
 
 def _placed(action: str, plan: ReplayPlan, root: str) -> str:

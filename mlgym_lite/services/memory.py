@@ -99,7 +99,7 @@ class MemoryService:
             return Answer(ok=True, text="There are no notes yet.")
         total = f"{len(notes)} note{'' if len(notes) == 1 else 's'} in all"
         if not question:
-            return Answer(ok=True, text=_listed(f"The last notes ({total}):", notes[-_SHOWN:]))
+            return Answer(ok=True, text=_listed(f"The last notes ({total}):", notes[-_SHOWN:], self._episode))
         remark = ""
         try:
             rank: Rank = self._by_meaning if self._embed is not None else by_words
@@ -110,7 +110,9 @@ class MemoryService:
         best = sorted((at for at in range(len(notes)) if fits[at] > 0), key=lambda at: -fits[at])[:_SHOWN]
         if not best:
             return Answer(ok=True, text=f"No note fits ({total}). memory_read alone shows the last ones.{remark}")
-        return Answer(ok=True, text=_listed(f"The notes that fit best ({total}):{remark}", [notes[at] for at in best]))
+        return Answer(
+            ok=True, text=_listed(f"The notes that fit best ({total}):{remark}", [notes[at] for at in best], self._episode)
+        )
 
     def _notes(self) -> list[Note]:
         """Those of earlier episodes first."""
@@ -171,5 +173,6 @@ def _written(file: Path) -> float:
         return 0.0
 
 
-def _listed(head: str, notes: Sequence[Note]) -> str:
-    return "\n".join([head, *(f"- {note.text}  [{note.episode}]" for note in notes)])
+def _listed(head: str, notes: Sequence[Note], own: str) -> str:
+    """The notes below a head, those of other episodes with their name."""
+    return "\n".join([head, *(f"- {note.text}" + (f"  [{note.episode}]" if note.episode != own else "") for note in notes)])

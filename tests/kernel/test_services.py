@@ -7,6 +7,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mlgym_lite.agents.react import ReactAgent
 from mlgym_lite.config.agent_file import load_agent_file
 from mlgym_lite.config.run_settings import IsolationChoice, RunSettings
 from mlgym_lite.episode.outcome import Outcome
+from mlgym_lite.episode.replay import plan_replay, replay
 from mlgym_lite.episode.runner import run_episode
 from mlgym_lite.models.litellm_model import LiteLLMModel
 from mlgym_lite.models.script_server import ScriptServer
@@ -55,11 +57,22 @@ def test_notes_are_kept_from_one_episode_to_the_next(open_episode: Callable[...,
     """Written and read in the sandbox; the record names the service."""
     first = open_episode(MemoryService(tmp_path / "notes"), run="first")
     step = first.step("memory_write 'a batch of 64 is best'; memory_write \"it's\" two lines; memory_read batch")
-    assert "Note 1 is kept.\nNote 2 is kept.\n" in step.observation and "- a batch of 64 is best  [first]" in step.observation
+    assert "Note 1 is kept.\nNote 2 is kept.\n" in step.observation and "- a batch of 64 is best\n" in step.observation
     assert step.exit_status == 0
     second = open_episode(MemoryService(tmp_path / "notes"), run="second")
     assert "a batch of 64 is best  [first]" in second.step("memory_read 'which batch'").observation
     assert json.loads((second.run_directory / "run.json").read_text(encoding="utf-8"))["services"] == ["memory"]
+
+
+def test_a_replay_has_the_notes_and_pictures_of_the_run(open_episode: Callable[..., mlgym_lite.Episode], tmp_path: Path) -> None:
+    """So that their answers agree, too."""
+    episode = open_episode(MemoryService(), PictureService())
+    episode.step(
+        f"memory_write 'a note'; memory_read note; echo {base64.b64encode(png()).decode()} | base64 -d > a.png; view_image a.png"
+    )
+    episode.submit()
+    again = replay(plan_replay(tmp_path / "run", None, replace(episode.settings, output=tmp_path / "again")))
+    assert again.agrees and again.compared == 1
 
 
 def test_a_tool_that_is_not_part_of_the_run_says_so(open_episode: Callable[..., mlgym_lite.Episode]) -> None:
