@@ -47,6 +47,7 @@ def choose_agent(options: AgentOptions, task: Task, progress: Progress, cache: P
 
 
 def _made(options: AgentOptions, task: Task, progress: Progress) -> Agent:
+    from mlgym_lite.agents.mini_swe_agent import AGENTS as MINI_SWE_AGENTS
     from mlgym_lite.agents.program import ProgramAgent, is_program
     from mlgym_lite.config.agent_file import shipped_agent_names
 
@@ -57,11 +58,13 @@ def _made(options: AgentOptions, task: Task, progress: Progress) -> Agent:
         from mlgym_lite.agents.baseline import BaselineAgent
 
         return BaselineAgent(task, os.environ)
+    if name in MINI_SWE_AGENTS:
+        return _mini_swe_agent(name, options, task)
     if is_program(name):
         return ProgramAgent(Path(name), task, options.model)
     if name in shipped_agent_names() or name.endswith(".toml"):
         return _language_model(name, options, task, progress)
-    known = ", ".join(["baseline", "scripted", "human", *shipped_agent_names()])
+    known = ", ".join(["baseline", "scripted", "human", *shipped_agent_names(), *MINI_SWE_AGENTS])
     raise click.UsageError(f"no agent {name!r}: expected one of {known}, an agent file (.toml), or the path of a program")
 
 
@@ -80,6 +83,17 @@ def _language_model(name: str, options: AgentOptions, task: Task, progress: Prog
     client = LiteLLMModel(model.name, model, on_wait=progress.line)
     settings = settings.model_copy(update={"model": model, "limits": limits})
     return ReactAgent(stem, settings, prompts, client, task, on_rejected=progress.line)
+
+
+def _mini_swe_agent(name: str, options: AgentOptions, task: Task) -> Agent:
+    from mlgym_lite.agents.mini_swe_agent import mini_swe_agent
+
+    if options.model is None:
+        raise click.UsageError(f"--agent {name} needs a model: --model NAME, as litellm names it (openai/gpt-4o)")
+    return mini_swe_agent(
+        name, task, options.model,
+        base_url=options.base_url, cost_limit=options.cost_limit, token_limit=options.token_limit,
+    )  # fmt: skip
 
 
 def _changed(settings: Settings, **given: Any) -> Settings:

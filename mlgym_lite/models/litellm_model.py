@@ -90,7 +90,7 @@ class LiteLLMModel:
             except Exception as error:
                 if deadline is not None and time.monotonic() >= deadline:
                     raise OutOfTime(f"{self.name}: no reply within the time that is left to the episode") from None
-                raise self._told(error) from None
+                raise self.told(error) from None
         raise AssertionError("tenacity either returns or raises")
 
     def _ask(
@@ -180,8 +180,8 @@ class LiteLLMModel:
             why = self._harmless(state.outcome.exception())
             self._on_wait(f"{self.name}: {why}; asking again in {pause:.1f} s ({attempt + 1} of {self._options.attempts})")
 
-    def _told(self, error: Exception) -> ModelError:
-        """The error in our words."""
+    def told(self, error: Exception) -> ModelError:
+        """An error of litellm in our words, without secrets."""
         library = self._library
         why = self._harmless(error)
         if isinstance(error, library.ContextWindowExceededError) or (
