@@ -10,11 +10,11 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from mlgym_lite.agents.protocol import Action, Observation, PlainAgent, Stop
+from mlgym_lite.agents.protocol import Action, Observation, PlainAgent, Stop, StopReason
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.errors import AgentError
 from mlgym_lite.models.protocol import ModelUsage
@@ -22,7 +22,9 @@ from mlgym_lite.processes import Conversation
 from mlgym_lite.services.protocol import ServiceCommand
 
 PROTOCOL = 1
-_KEYS = {"action", "thought", "usage", "details", "stop"}
+_KEYS = {"action", "thought", "usage", "details", "stop", "reason"}
+_REASONS = (*get_args(StopReason), "agent_error")
+_USED = tuple(one.name for one in fields(ModelUsage))
 _SHOWN = 200
 
 
@@ -37,15 +39,21 @@ class ProgramAgent(PlainAgent):
         environment: Mapping[str, str] | None = None,
         *,
         commands: Sequence[ServiceCommand] = (),
+        name: str | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
-        """Start it: a .py file with this Python, anything else as it is. Raises AgentError where it cannot start."""
-        self.name = program.stem
+        """Start it: a .py file with this Python, anything else as it is. Raises AgentError where it cannot start.
+
+        `name` is for the record (default: the file's, without its ending).
+        """
+        self.name = name or program.stem
         self.model = model
         self._program = program
         self._first: dict[str, Any] | None = _facts(task, model, commands)
         command: list[str | Path] = [sys.executable, program] if program.suffix == ".py" else [program.absolute()]
+        known = dict(os.environ if environment is None else environment)
         try:
-            self._conversation = Conversation(command, environment=dict(os.environ if environment is None else environment))
+            self._conversation = Conversation([*command, *arguments], environment=known)
         except OSError as error:
             raise AgentError(f"{program}: cannot be started: {error.strerror or error}") from error
 
@@ -81,18 +89,27 @@ class ProgramAgent(PlainAgent):
         if not isinstance(details, dict) or not isinstance(answer.get("thought"), (str, type(None))):
             raise self._ill_formed(line, '"details" is an object and "thought" a text')
         if "stop" in answer:
-            return Stop(reason="gave_up", detail=str(answer["stop"] or ""), usage=usage, details=details)
+            return self._stopped(line, answer, usage, details)
+        if "reason" in answer:
+            raise self._ill_formed(line, '"reason" goes with "stop"')
         if not isinstance(answer["action"], str):
             raise self._ill_formed(line, '"action" is a text')
         return Action(text=answer["action"], thought=answer.get("thought"), usage=usage, details=details)
 
+    def _stopped(self, line: str, answer: Mapping[str, Any], usage: ModelUsage, details: Mapping[str, Any]) -> Stop:
+        reason, why = answer.get("reason", "gave_up"), str(answer["stop"] or "")
+        if reason not in _REASONS:
+            raise self._ill_formed(line, f'"reason" is one of {", ".join(_REASONS)}')
+        if reason == "agent_error":
+            raise AgentError(f"{self.name}: {why}")
+        return Stop(reason=reason, detail=why, usage=usage, details=details)
+
     def _usage(self, line: str, given: Any) -> ModelUsage:
         if given is None:
             return ModelUsage()
-        try:
-            return ModelUsage(calls=1, **{"cost_usd": None, **given})
-        except TypeError:
-            raise self._ill_formed(line, '"usage" is {"input_tokens": …, "output_tokens": …, "cost_usd": …}') from None
+        if not isinstance(given, dict) or any(name not in _USED or not _is_used(name, value) for name, value in given.items()):
+            raise self._ill_formed(line, '"usage" is {"input_tokens": …, "output_tokens": …, "cost_usd": …, "calls": …}')
+        return ModelUsage(**{"calls": 1, "cost_usd": None, **given})
 
     def _ill_formed(self, line: str, why: str) -> AgentError:
         shown = line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
@@ -103,16 +120,25 @@ class ProgramAgent(PlainAgent):
         self._conversation.close()
 
 
+def _is_used(name: str, value: Any) -> bool:
+    """Whether a value fits a field of ModelUsage."""
+    if name == "estimated":
+        return isinstance(value, bool)
+    if name == "cost_usd" and value is None:
+        return True
+    kinds = (int, float) if name == "cost_usd" else int
+    return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
 def _facts(task: Task, model: str | None, commands: Sequence[ServiceCommand]) -> dict[str, Any]:
     """The first message, but for the observation."""
-    ours = task.file.metadata.mlgym_lite
     return {
         "type": "start",
         "protocol": PROTOCOL,
         "task": task.name,
         "metric": task.metric,
-        "direction": ours.direction,
-        "command_seconds": ours.command_timeout_sec,
+        "direction": "maximize" if task.maximize else "minimize",
+        "command_seconds": task.command_seconds,
         "model": model,
         "tools": [asdict(command) for command in commands],
     }

@@ -75,6 +75,7 @@ def choose_agent(options: AgentOptions, task: Task, progress: Progress, cache: P
 
 
 def _made(options: AgentOptions, task: Task, commands: Sequence[ServiceCommand]) -> Agent:
+    from mlgym_lite.agents.mini_swe_agent import AGENTS as MINI_SWE_AGENTS
     from mlgym_lite.agents.program import ProgramAgent, is_program
 
     name = options.agent
@@ -84,9 +85,11 @@ def _made(options: AgentOptions, task: Task, commands: Sequence[ServiceCommand])
         from mlgym_lite.agents.baseline import BaselineAgent
 
         return BaselineAgent(task, os.environ)
+    if name in MINI_SWE_AGENTS:
+        return _mini_swe_agent(name, options, task)
     if is_program(name):
         return ProgramAgent(Path(name), task, options.model, commands=commands)
-    known = ", ".join(["baseline", "scripted", "human", *shipped_agent_names()])
+    known = ", ".join(["baseline", "scripted", "human", *shipped_agent_names(), *MINI_SWE_AGENTS])
     raise click.UsageError(f"no agent {name!r}: expected one of {known}, an agent file (.toml), or the path of a program")
 
 
@@ -119,6 +122,21 @@ def _services(options: AgentOptions, settings: AgentFile) -> tuple[Service, ...]
     if folder is not None:
         asked.add("memory")
     return make_services(asked, _changed(settings.memory, folder=folder), settings.literature)
+
+
+def _mini_swe_agent(name: str, options: AgentOptions, task: Task) -> Agent:
+    from mlgym_lite.agents.mini_swe_agent import mini_swe_agent
+
+    if options.model is None:
+        raise click.UsageError(f"--agent {name} needs a model: --model NAME, as litellm names it (openai/gpt-4o)")
+    if options.tools or options.memory:
+        raise click.UsageError(
+            f"--tool, --memory: {name}'s prompts do not tell of such tools; react and agent files can have them"
+        )
+    return mini_swe_agent(
+        name, task, options.model,
+        base_url=options.base_url, cost_limit=options.cost_limit, token_limit=options.token_limit,
+    )  # fmt: skip
 
 
 def _changed(settings: Settings, **given: Any) -> Settings:

@@ -16,7 +16,8 @@ from mlgym_lite.errors import MLGymLiteError
 @click.argument("task")
 @click.option(
     "--agent",
-    help="Who decides: baseline, scripted, human, react or another language-model agent, an agent file (.toml), or a program.",
+    help="Who decides: baseline, scripted, human, react or another language-model agent, mini-swe-agent, an agent file (.toml), "
+    "or a program.",
 )
 @click.option("--model", help="The language model as litellm names it (openai/gpt-4o, ollama/llama3); else only recorded.")
 @click.option("--base-url", help="The model's server, where it is not the provider's own.")

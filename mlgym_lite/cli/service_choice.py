@@ -25,9 +25,9 @@ def _made(name: str, memory: Memory, literature: Literature) -> Service:
         return _memory(memory)
     if name == "literature":
         from mlgym_lite.services.literature import LiteratureService
-        from mlgym_lite.services.semantic_scholar import SemanticScholar
+        from mlgym_lite.services.semantic_scholar import BASE_URL, SemanticScholar
 
-        return LiteratureService(SemanticScholar(environment=os.environ, base_url=literature.base_url))
+        return LiteratureService(SemanticScholar(environment=os.environ, base_url=literature.base_url or BASE_URL))
     from mlgym_lite.services.pictures import PictureService
 
     return PictureService()

@@ -56,6 +56,11 @@ class Task:
         return self.file.metadata.mlgym_lite.direction == "maximize"
 
     @property
+    def command_seconds(self) -> float:
+        """How long one command of the agent may run."""
+        return self.file.metadata.mlgym_lite.command_timeout_sec
+
+    @property
     def instruction(self) -> str:
         """What the agent is told."""
         return (self.folder / "instruction.md").read_text(encoding="utf-8")

@@ -79,7 +79,7 @@ class LiteLLMModel:
             except Exception as error:
                 if deadline is not None and time.monotonic() >= deadline:
                     raise OutOfTime(f"{self.name}: no reply within the time that is left to the episode") from None
-                raise self._told(error) from None
+                raise self.told(error) from None
         raise AssertionError("tenacity either returns or raises")
 
     def _ask(
@@ -169,8 +169,8 @@ class LiteLLMModel:
             why = harmless_text(state.outcome.exception(), self._environment)
             self._on_wait(f"{self.name}: {why}; asking again in {pause:.1f} s ({attempt + 1} of {self._options.attempts})")
 
-    def _told(self, error: Exception) -> ModelError:
-        """The error in our words."""
+    def told(self, error: Exception) -> ModelError:
+        """An error of litellm in our words, without secrets."""
         library = self._library
         why = harmless_text(error, self._environment)
         if isinstance(error, library.ContextWindowExceededError) or (

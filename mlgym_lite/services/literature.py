@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlgym_lite.services.papers import (
     PAPER_NAMES,
@@ -49,7 +50,7 @@ class LiteratureService:
     """The service; it keeps the papers read last, so that turning a page fetches nothing."""
 
     name = "literature"
-    commands = (
+    commands: tuple[ServiceCommand, ...] = (
         ServiceCommand(
             name=SEARCH,
             usage=f"{SEARCH} QUERY [COUNT]",
@@ -64,6 +65,9 @@ class LiteratureService:
         self._paper_text = paper_text or _read_apart
         self._readings: OrderedDict[str, _Reading] = OrderedDict()
         self._turn = threading.Lock()
+
+    def open(self, run_directory: Path) -> None:
+        """Nothing is kept of an episode but what the agent was shown, which its trajectory has."""
 
     def answer(self, command: str, arguments: Sequence[str], attached: bytes) -> Answer:
         """See Service. Calls are answered one after another."""

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from tiny_task import TASK_TOML
 
+from mlgym_lite.models.script_server import ScriptServer
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -32,6 +34,23 @@ def test_the_readme_s_python_runs(tmp_path: Path, environment: dict[str, str]) -
     score, run_directory = result.stdout.split(maxsplit=1)
     assert float(score) > 0.9
     assert (Path(run_directory.strip()) / "result.json").is_file()
+
+
+@pytest.mark.kernel
+def test_mini_swe_agent_plays_in_the_python_api(tmp_path: Path, environment: dict[str, str]) -> None:
+    """The Python of docs/agents.md plays with a scripted model and prints a score."""
+    (program,) = blocks("docs/agents.md", "python")
+    call = {"name": "bash", "arguments": {"command": "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"}}
+    with ScriptServer([{"content": "Done.", "tool_calls": [call], "usage": [100, 10]}]) as server:
+        variables = {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": server.base_url, "HOME": str(tmp_path)}
+        result = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, env={**environment, **variables, "MSWEA_SILENT_STARTUP": "1"},
+            capture_output=True, text=True, timeout=150, check=False,
+        )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert float(result.stdout) > 0.9
+    first = server.requests[0]["messages"]
+    assert first[0]["content"] == "You are at a shell." and first[1]["content"].endswith("You have 50 steps.")
 
 
 @pytest.mark.kernel

@@ -51,6 +51,21 @@ def test_a_language_model_plays(mlgym: Program, make_task: Callable[..., Path], 
 
 
 @pytest.mark.kernel
+def test_mini_swe_agent_s_cost_limit_needs_a_known_price(
+    mlgym: Program, make_task: Callable[..., Path], served: str, tmp_path: Path
+) -> None:
+    """It asks the server that --base-url names, and then says what to use instead; nothing but the error is told."""
+    ended = mlgym(
+        "run", make_task(), "--agent", "mini-swe-agent", "--model", "openai/script", "--base-url", served, "--cost-limit", "1",
+        "--quiet", "--json",
+        OPENAI_API_KEY="none",
+    )  # fmt: skip
+    ended.told_one_error(13, "mini-swe-agent: openai/script: its price is not known, so --cost-limit 1", "use --token-limit")
+    assert ended.err.count("\n") == 1
+    assert len((tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+
+
+@pytest.mark.kernel
 def test_the_example_program_plays(tmp_path: Path, environment: dict[str, str]) -> None:
     """It is short, and finds an allocation that beats the baseline."""
     assert len(EXAMPLE.read_text(encoding="utf-8").splitlines()) < LONGEST_EXAMPLE_LINES
@@ -66,6 +81,7 @@ def test_agents_that_cannot_be_used_are_told(mlgym: Program, make_task: Callable
     task = make_task()
     mlgym("run", task, "--agent", "raect").told_usage("no agent 'raect'", "react-tools")
     mlgym("run", task, "--agent", "react").told_usage("needs a model: --model NAME, or [model] name")
+    mlgym("run", task, "--agent", "mini-swe-agent").told_usage("--agent mini-swe-agent needs a model: --model NAME")
     mlgym("run", task, "--agent", tmp_path / "none.toml", "--model", "x").told_one_error(13, "none.toml", "cannot be read")
     (tmp_path / "b.j2").write_text("{{ oops }}", encoding="utf-8")
     (tmp_path / "b.toml").write_text('[prompts]\nsystem = "b.j2"\n', encoding="utf-8")

@@ -60,6 +60,25 @@ def test_a_program_may_stop(play: Play) -> None:
     assert (outcome.ending.reason, outcome.ending.detail, outcome.score) == ("gave_up", "nothing helps", None)
 
 
+@pytest.mark.parametrize("reason", ["time_limit", "cost_limit", "context_limit", "format_errors"])
+def test_a_program_may_stop_at_a_limit(play: Play, reason: str) -> None:
+    """Then what lies in the workspace is scored, and what deciding took is kept."""
+    outcome = play(
+        f"sys.stdin.readline(); say(stop='why', reason={reason!r}, usage={{'input_tokens': 7, 'calls': 3, 'cost_usd': 1}})"
+    )
+    assert (outcome.ending.reason, outcome.ending.detail, outcome.ending.autosubmitted) == (reason, "why", True)
+    assert outcome.score == 0.5
+    assert outcome.result["usage"] == {"input_tokens": 7, "output_tokens": 0, "cost_usd": 1, "calls": 3, "estimated": False}
+
+
+def test_a_program_may_tell_that_it_failed(play: Play, tmp_path: Path) -> None:
+    """Its words are the error's, on the screen and in the result."""
+    with pytest.raises(AgentError, match="an agent: no key"):
+        play("sys.stdin.readline(); say(stop='no key', reason='agent_error')")
+    ending = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))["ending"]
+    assert (ending["reason"], ending["detail"]) == ("agent_error", "an agent: no key")
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [
@@ -69,7 +88,13 @@ def test_a_program_may_stop(play: Play) -> None:
         ("sys.stdin.readline(); say(acton='ls')", '"action" or "stop"'),
         ("sys.stdin.readline(); say(action='ls', reward=1)", "unknown key 'reward'"),
         ("sys.stdin.readline(); say(action=3)", '"action" is a text'),
+        ("sys.stdin.readline(); say(stop='x', reason='submitted')", '"reason" is one of gave_up, time_limit'),
+        ("sys.stdin.readline(); say(action='ls', reason='cost_limit')", '"reason" goes with "stop"'),
         ("sys.stdin.readline(); say(action='ls', usage={'x': 1})", '"usage" is'),
+        ("sys.stdin.readline(); say(action='ls', usage={'input_tokens': '7'})", '"usage" is'),
+        ("sys.stdin.readline(); say(action='ls', usage={'cost_usd': float('nan')})", '"usage" is'),
+        ("sys.stdin.readline(); say(action='ls', usage={'calls': True})", '"usage" is'),
+        ("sys.stdin.readline(); say(action='ls', usage=[1])", '"usage" is'),
         ("sys.stdin.readline(); os.write(1, b'\\xff\\n'); time.sleep(60)", "utf-8"),
     ],
 )
