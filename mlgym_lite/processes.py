@@ -4,7 +4,7 @@ Three things live here. `launcher_thread()` is the one thread of this process fr
 kernel sends a sandbox its death signal when the *thread* that started it ends (prctl PR_SET_PDEATHSIG), so that thread
 must outlive all of them; it is a daemon thread that ends with the process. `Keeper` is a tiny shell process in a session
 of its own that holds one end of a pipe: when this process ends, however it ends, it removes the folders it was told of.
-`run_program` runs one ordinary program to its end.
+`run_program` runs one ordinary program to its end, and `run_filter` one that turns some bytes into others.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import select
 import shlex
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -196,6 +197,40 @@ def run_program(
     if status == -signal.SIGKILL and timer and not timer.is_alive():
         raise TimeoutError(f"{shlex.join(command)} did not end within {timeout_seconds} s")
     return ProgramResult(status=status, output="".join(lines))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterResult:
+    """What a filter made of its input, and how it ended."""
+
+    status: int
+    """Exit status; negative for the number of the signal that ended it."""
+    output: bytes
+
+
+def run_filter(
+    arguments: Sequence[str], content: bytes, *, environment: Mapping[str, str], timeout_seconds: float, most_bytes: int
+) -> FilterResult:
+    """Run a program on `content` in a process group of its own, which is killed at the time-out; its errors are dropped.
+
+    Input and output are files, so neither side waits for the other and a limit on the size of files holds for the output;
+    what is longer than `most_bytes` is cut off. Raises OSError where it cannot start.
+    """
+    logger.info("run %s on %d bytes", shlex.join(arguments), len(content))
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as made:
+        given.write(content)
+        given.seek(0)
+        process = subprocess.Popen(
+            arguments, env=environment, cwd="/", stdin=given, stdout=made, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout_seconds)
+        finally:
+            _kill_group(process.pid)  # what it started too
+            status = process.wait()
+        made.seek(0)
+        return FilterResult(status=status, output=made.read(most_bytes))
 
 
 def _kill_group(process_id: int) -> None:

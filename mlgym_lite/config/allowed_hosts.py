@@ -106,6 +106,11 @@ def canonical_host(text: str) -> str:
     return name
 
 
+def is_public(address: Address) -> bool:
+    """Whether an address is one of the public internet."""
+    return _reach(address) == "public"
+
+
 def _address(text: str) -> Address | None:
     try:
         return ipaddress.ip_address(text)
