@@ -7,7 +7,6 @@ their addresses come from a paper's record, or from its arXiv id there, and `gua
 
 from __future__ import annotations
 
-import email.utils
 import importlib.util
 import json
 import logging
@@ -99,8 +98,8 @@ class SemanticScholar:
         """See LiteratureProvider. Hyphens are left out, as its search finds nothing with them."""
         words = re.sub(r"(?<=\w)[-‐‑](?=\w)", " ", query)
         answer = self._ask("paper/search", {"query": words, "limit": str(count), "fields": _SEARCH_FIELDS})
-        records = answer.get("data", []) if answer is not None else []
-        if not isinstance(records, list):
+        records = [] if answer is None else answer.get("data", [])
+        if answer is None or not isinstance(records, list):
             raise LiteratureError(f"{self.name} sent something else than papers; try again later")
         papers = (self._paper(record) for record in records[:count])
         return tuple(paper for paper in papers if paper is not None)
@@ -251,6 +250,8 @@ def _pause(state: tenacity.RetryCallState) -> float:
 
 def _retry_after(header: str) -> float | None:
     """Seconds, from seconds or a date."""
+    import email.utils
+
     if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", header.strip()):
         return float(header)
     try:

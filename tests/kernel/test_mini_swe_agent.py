@@ -47,6 +47,7 @@ class Played:
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The user's home folder, empty at first; the key is in the environment, and a failed call is not tried again."""
     folder = tmp_path / "home"
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))  # an environment may have to be built first
     folder.mkdir()
     variables = {"HOME": str(folder), "OPENAI_API_KEY": SECRET, "MSWEA_MODEL_RETRY_STOP_AFTER_ATTEMPT": "1"}
     for name, value in variables.items():

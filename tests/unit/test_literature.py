@@ -293,6 +293,7 @@ def test_a_slow_answer_ends_at_the_limit(server: ScholarServer) -> None:
         (Reply(body=b"[]"), "no usual answer"),
         (Reply(body=b"[" * 100_000), "no usual answer"),
         (Reply(body=b'{"data": "none"}'), "something else than papers"),
+        (Reply(status=404), "something else than papers"),
         (Reply(status=301, headers={"Location": "http://169.254.169.254/"}), "status 301"),
         (
             Reply(status=400, body=b'{"error": "Unacceptable query params: [x=y]"}'),
