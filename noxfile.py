@@ -45,7 +45,7 @@ def kernel(session: nox.Session) -> None:
 
 @nox.session
 def installed(session: nox.Session) -> None:
-    """The built wheel, away from the checkout: its tasks and profiles are inside and an episode runs."""
+    """The built wheel, away from the checkout: its tasks and profiles are inside, an episode runs and its page is made."""
     wheels = Path(session.create_tmp()).resolve() / "wheels"
     session.run("uv", "build", "--wheel", "--out-dir", str(wheels), external=True)
     wheel = max(wheels.glob("*.whl"), key=lambda path: path.stat().st_mtime)
@@ -60,6 +60,7 @@ def installed(session: nox.Session) -> None:
     command = ["mlgym-lite", "run", "battle_of_sexes", "--agent", "baseline", "--variant", "mini", "--json", "--quiet"]
     result = json.loads(str(session.run(*command, silent=True, stderr=None)))
     assert result["score"]["value"] > 0.9, result
+    session.run("mlgym-lite", "view", result["run_directory"], "--output", "page.html")
 
 
 @nox.session

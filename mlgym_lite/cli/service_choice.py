@@ -27,7 +27,9 @@ def _made(name: str, memory: Memory, literature: Literature) -> Service:
         from mlgym_lite.services.literature import LiteratureService
         from mlgym_lite.services.semantic_scholar import BASE_URL, SemanticScholar
 
-        return LiteratureService(SemanticScholar(environment=os.environ, base_url=literature.base_url or BASE_URL))
+        return LiteratureService(
+            SemanticScholar(environment=os.environ, base_url=literature.base_url or BASE_URL, own_hosts=literature.own_hosts)
+        )
     from mlgym_lite.services.pictures import PictureService
 
     return PictureService()

@@ -92,6 +92,8 @@ class Literature(Table):
 
     base_url: str | None = None
     """Of a server that speaks Semantic Scholar's protocol, where it is not Semantic Scholar itself."""
+    own_hosts: list[str] = Field(default_factory=list)
+    """Hosts of the site's own from which PDFs may come, such as local:mirror.cluster:8080."""
 
 
 class Limits(Table):

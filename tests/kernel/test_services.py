@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from literature_harness import RESIDUAL, fill, literature
+from scholar_server import ScholarServer
 
 import mlgym_lite
 from mlgym_lite.agents.react import ReactAgent
@@ -99,6 +101,21 @@ def test_pictures_are_kept_and_shown(open_episode: Callable[..., mlgym_lite.Epis
     )
     assert step.pictures == () and "is no PNG" in step.observation and "nothing.png cannot be read" in step.observation
     assert "/tmp cannot be read" in step.observation and "more than 4 MiB" in step.observation
+
+
+def test_papers_are_found_and_read_from_a_sandbox_without_network(open_episode: Callable[..., mlgym_lite.Episode]) -> None:
+    """The engine's process asks; the sandbox reaches neither the server nor anything else."""
+    pytest.importorskip("pypdf")
+    with ScholarServer() as server:
+        fill(server)
+        episode = open_episode(literature(server))
+        step = episode.step("literature_search residual learning")
+        assert RESIDUAL in step.observation and "Deep Residual Learning" in step.observation
+        step = episode.step(f"read_paper {RESIDUAL}")
+        assert step.exit_status == 0 and "page 1 of" in step.observation
+        step = episode.step(f"python3 -c 'import urllib.request as u; u.urlopen(\"{server.url}\", timeout=5)' 2>&1 | tail -1")
+        assert "URLError" in step.observation
+        assert episode.step("read_paper http://127.0.0.1/").exit_status == 1
 
 
 ATTACK = """

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from literature_harness import ATTENTION, CLOSED, asked, fill, literature, refused
+from scholar_server import Reply, ScholarServer
 
 from mlgym_lite.errors import LimitError
 from mlgym_lite.services.papers import clean_text, paper_identifier, shortened
 from mlgym_lite.services.semantic_scholar import ScholarLimits, SemanticScholar
-from tests.unit.literature_harness import ATTENTION, CLOSED, asked, fill, literature, refused
-from tests.unit.scholar_server import Reply, ScholarServer
 
 pytest.importorskip("httpcore")
 pypdf: Any = pytest.importorskip("pypdf")

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from literature_harness import RESIDUAL, asked, fill, literature, pdf_of, scholar_at
+from scholar_server import Reply, ScholarServer
 
 from mlgym_lite.processes import run_filter
 from mlgym_lite.services import pdf_reader
 from mlgym_lite.services.paper_text import ReadingLimits, paper_text
 from mlgym_lite.services.papers import LiteratureError, Paper
 from mlgym_lite.services.semantic_scholar import ScholarLimits
-from tests.unit.literature_harness import RESIDUAL, asked, fill, literature, pdf_of, scholar_at
-from tests.unit.scholar_server import Reply, ScholarServer
 
 pytest.importorskip("httpcore")
 pypdf: Any = pytest.importorskip("pypdf")

@@ -6,9 +6,10 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+from scholar_server import Reply, ScholarServer
+
 from mlgym_lite.services.literature import LiteratureService
 from mlgym_lite.services.semantic_scholar import ScholarLimits, SemanticScholar
-from tests.unit.scholar_server import Reply, ScholarServer
 
 ATTENTION, RESIDUAL, CLOSED = (digit * 40 for digit in "abc")
 
