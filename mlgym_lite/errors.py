@@ -15,7 +15,9 @@ MLGymLiteError                    1
 ├── CheckError                   14   `check` found something wrong with a task
 ├── ReplayDifference             15   a replay did not agree with its recording
 ├── LimitError                   16   what was asked for is more than this host or version can give
-└── EpisodeStateError            17   a call that this state of the episode does not allow
+├── EpisodeStateError            17   a call that this state of the episode does not allow
+├── BenchError                   18   a bench file cannot be used, or its results are of another bench
+└── BenchIncomplete              19   episodes of a bench have no result
 
 Exit code 2 is click's own (wrong usage) and 130 is Ctrl-C. Only the command line turns errors into text and exit codes.
 """
@@ -121,3 +123,15 @@ class EpisodeStateError(MLGymLiteError):
     """A call came at a time the episode does not allow it, for example a step after the end."""
 
     exit_code = 17
+
+
+class BenchError(MLGymLiteError):
+    """A bench file cannot be used, or its folder holds results that were made otherwise."""
+
+    exit_code = 18
+
+
+class BenchIncomplete(MLGymLiteError):
+    """Episodes of a bench failed or were not run; what is done is kept."""
+
+    exit_code = 19

@@ -25,6 +25,8 @@ _COMMANDS = {
     "doctor": "Try what this host can do, and say what is missing.",
     "shell": "Work on a task yourself, in the agent's sandbox.",
     "replay": "Run recorded actions again and compare.",
+    "bench": "Run every episode of a bench file.",
+    "status": "Show how a bench stands.",
     "view": "Show runs side by side in one HTML page.",
     "export": "Write a run as ATIF or as MLGym's trajectory.",
     "serve-script": "Answer a model client from a file, to debug agents.",

@@ -361,6 +361,7 @@ class Episode:
         autosubmit: bool = False,
         usage: ModelUsage | None = None,
         details: Mapping[str, Any] | None = None,
+        can_pass: bool = False,
     ) -> Outcome:
         """End for a reason that lies outside the engine, such as an agent's error or a cost limit.
 
@@ -369,7 +370,7 @@ class Episode:
         self._check_open()
         self._budget.usage += usage or ModelUsage()
         self._stop_details = details
-        ending = Ending(reason=reason, detail=detail, autosubmitted=autosubmit)
+        ending = Ending(reason=reason, detail=detail, autosubmitted=autosubmit, can_pass=can_pass)
         if not autosubmit:
             return self._end(ending)
         with self._budget.in_engine(), self._ends_on_failure():

@@ -12,6 +12,7 @@ from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.file_changes import FileChange
 from mlgym_lite.errors import GraderError, IsolationError, MLGymLiteError, OutputError, SandboxError
+from mlgym_lite.models.protocol import ModelError
 
 AttemptKind = Literal["validate", "submit"]
 Fault = Literal["agent", "limit", "task", "us", "user"]
@@ -64,6 +65,8 @@ class Ending:
     reason: Reason
     detail: str = ""
     autosubmitted: bool = False
+    can_pass: bool = False
+    """Whether another try might end otherwise: our fault, a model's server that was overloaded, an interruption."""
 
     @property
     def fault(self) -> Fault:
@@ -135,13 +138,18 @@ def ending_for(error: BaseException) -> Ending:
     """The ending that an error means: whose doing it was is told by its kind."""
     reason: Reason = "agent_error"
     if isinstance(error, KeyboardInterrupt):
-        return Ending(reason="interrupted")
+        return Ending(reason="interrupted", can_pass=True)
     if isinstance(error, GraderError):
         reason = "grader_error"
     elif isinstance(error, (SandboxError, OutputError, IsolationError, OSError)):
         reason = "sandbox_error"
     detail = str(error) if isinstance(error, MLGymLiteError) else f"{type(error).__name__}: {error}"
-    return Ending(reason=reason, detail=detail)
+    return Ending(reason=reason, detail=detail, can_pass=reason == "sandbox_error" or can_pass(error))
+
+
+def can_pass(error: BaseException) -> bool:
+    """Whether what failed may work another time: a model's server that did not answer."""
+    return isinstance(error, ModelError) and error.can_pass
 
 
 def attempt_record(attempt: Attempt) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.engine import Episode
 from mlgym_lite.episode.known_baselines import keep_baseline
-from mlgym_lite.episode.outcome import Outcome, Step
+from mlgym_lite.episode.outcome import Outcome, Step, can_pass
 from mlgym_lite.errors import AgentError, TaskError
 from mlgym_lite.isolation.protocol import Mount
 from mlgym_lite.isolation.toolkit import readable_folder
@@ -99,5 +99,6 @@ def _next_action(episode: Episode, agent: Agent) -> Action | Stop:
     try:
         return agent.next_action(episode.observation)
     except AgentError as error:
-        episode.end("agent_error", str(error), usage=error.usage if isinstance(error, ModelError) else None)
+        usage = error.usage if isinstance(error, ModelError) else None
+        episode.end("agent_error", str(error), usage=usage, can_pass=can_pass(error))
         raise

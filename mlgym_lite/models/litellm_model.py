@@ -79,7 +79,9 @@ class LiteLLMModel:
             except Exception as error:
                 if deadline is not None and time.monotonic() >= deadline:
                     raise OutOfTime(f"{self.name}: no reply within the time that is left to the episode") from None
-                raise self.told(error) from None
+                told = self.told(error)
+                told.can_pass = self._can_pass(error)
+                raise told from None
         raise AssertionError("tenacity either returns or raises")
 
     def _ask(

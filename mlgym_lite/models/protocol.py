@@ -46,6 +46,8 @@ class ModelError(AgentError):
 
     usage = ModelUsage()
     """What replies of the same turn took before it."""
+    can_pass = False
+    """Whether it was a failure of the kind that is tried again, and went on for too long."""
 
 
 class ContextOverflow(ModelError):

@@ -1,0 +1,1 @@
+"""Many episodes: a bench file, its plan, and what carries it out."""

@@ -1,0 +1,189 @@
+"""A bench on this machine: as many episodes at once as its CPUs, memory and GPUs allow, each a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from mlgym_lite.background import BackgroundProgram
+from mlgym_lite.benchmark.plan import Plan, PlannedEpisode, write_plan
+from mlgym_lite.benchmark.tries import Standing, begin_try, check_command, end_try, standing_of
+from mlgym_lite.errors import BenchError
+from mlgym_lite.isolation.limits import cpu_count
+from mlgym_lite.isolation.waiting import readable
+
+_TICK_SECONDS = 1.0
+_ENDING_SECONDS = 60.0
+_MEMORY_SHARE = 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """What episodes may use together."""
+
+    cpus: float
+    memory_bytes: int
+    gpus: int
+    workers: int | None = None
+
+    @classmethod
+    def of_this_machine(cls, gpus: int, workers: int | None = None) -> Capacity:
+        """Its CPUs and nine tenths of the memory that is free now."""
+        free = int(psutil.virtual_memory().available * _MEMORY_SHARE)
+        return cls(cpus=cpu_count(), memory_bytes=free, gpus=gpus, workers=workers)
+
+    def has_room(self, running: list[PlannedEpisode], episode: PlannedEpisode) -> bool:
+        """Whether one more fits; where nothing runs, anything does, and its own error tells what is missing."""
+        if not running:
+            return True
+        if self.workers is not None:
+            fits = len(running) < self.workers
+        else:
+            fits = sum(one.cpus for one in running) + episode.cpus <= self.cpus
+            fits = fits and sum(one.memory_bytes for one in running) + episode.memory_bytes <= self.memory_bytes
+        return fits and sum(one.gpus for one in running) + episode.gpus <= max(self.gpus, episode.gpus and 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """Who is told how a bench goes."""
+
+    on_begin: Callable[[PlannedEpisode, int], None] = lambda *_: None
+    """Gets an episode and the number of its try."""
+    on_end: Callable[[PlannedEpisode, Standing], None] = lambda *_: None
+    on_tick: Callable[[], None] = lambda: None
+    """Called about once a second."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Running:
+    episode: PlannedEpisode
+    number: int
+    program: BackgroundProgram
+
+
+class LocalBench:
+    """Runs what is left of a plan; use `run` once."""
+
+    def __init__(self, plan: Plan, capacity: Capacity, listener: Listener, environment: Mapping[str, str] | None = None) -> None:
+        self._plan = plan
+        self._capacity = capacity
+        self._listener = listener
+        self._environment = environment
+        self._running: list[_Running] = []
+        self._spent = 0.0
+
+    def run(self) -> None:
+        """Run every episode that has no result yet, until none can be begun.
+
+        Raises:
+            BenchError: Another bench is at work on the same results, or a folder is of another bench.
+            KeyboardInterrupt: After the running episodes were interrupted and have recorded that.
+        """
+        with _alone(self._plan.results):
+            write_plan(self._plan)
+            waiting = self._left()
+            try:
+                while waiting or self._running:
+                    self._begin_what_fits(waiting)
+                    if not self._running:
+                        return  # the budget allows no more
+                    self._wait(waiting)
+            except BaseException:
+                self._interrupt()
+                raise
+
+    def _left(self) -> list[PlannedEpisode]:
+        left = []
+        for episode in self._plan.episodes:
+            folder = self._plan.results / episode.folder
+            check_command(folder, episode)
+            standing = self._standing(episode)
+            self._spent += standing.cost
+            if standing.state == "waiting":
+                left.append(episode)
+        return left
+
+    def _standing(self, episode: PlannedEpisode) -> Standing:
+        return standing_of(self._plan.results / episode.folder, self._plan.bench.attempts)
+
+    def _begin_what_fits(self, waiting: list[PlannedEpisode]) -> None:
+        """In the plan's order; a large episode that does not fit holds up no smaller one of another kind."""
+        for episode in list(waiting):
+            running = [one.episode for one in self._running]
+            if self._is_affordable(running, episode) and self._capacity.has_room(running, episode):
+                waiting.remove(episode)
+                self._begin(episode)
+
+    def _is_affordable(self, running: list[PlannedEpisode], episode: PlannedEpisode) -> bool:
+        most = self._plan.bench.budget.cost_usd
+        bound = sum(one.most_cost or 0.0 for one in (*running, episode))
+        return most is None or self._spent + bound <= most or not episode.most_cost
+
+    def _begin(self, episode: PlannedEpisode) -> None:
+        number, command = begin_try(self._plan.results, episode)
+        log = self._plan.results / episode.folder / f"try-{number}.log"
+        self._running.append(_Running(episode=episode, number=number, program=BackgroundProgram(command, log, self._environment)))
+        self._listener.on_begin(episode, number)
+
+    def _wait(self, waiting: list[PlannedEpisode]) -> None:
+        """Wait until one ends or a second is over, and take up those that have ended."""
+        readable([one.program.descriptor for one in self._running], _TICK_SECONDS)
+        for one in self._ended():
+            standing = self._standing(one.episode)
+            self._spent += ((standing.result or {}).get("usage") or {}).get("cost_usd") or 0.0
+            if standing.state == "waiting":
+                waiting.append(one.episode)
+            self._listener.on_end(one.episode, standing)
+        self._listener.on_tick()
+
+    def _ended(self) -> list[_Running]:
+        ended = []
+        for one in list(self._running):
+            status = one.program.exit_status()
+            if status is not None:
+                self._running.remove(one)
+                end_try(self._plan.results / one.episode.folder, one.number, status)
+                ended.append(one)
+        return ended
+
+    def _interrupt(self) -> None:
+        """Have what runs record that it was interrupted; what does not end is killed."""
+        for one in self._running:
+            one.program.interrupt()
+        deadline = time.monotonic() + _ENDING_SECONDS
+        while self._running and time.monotonic() < deadline:
+            readable([one.program.descriptor for one in self._running], deadline - time.monotonic())
+            self._ended()
+        for one in self._running:
+            one.program.kill()
+        while self._running:
+            readable([one.program.descriptor for one in self._running], None)
+            self._ended()
+
+
+@contextlib.contextmanager
+def _alone(results: Path) -> Iterator[None]:
+    """Hold the results; where locks are refused, as on some network file systems, work goes on without."""
+    results.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(results / ".bench.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise BenchError(
+            f"{results}: another `mlgym-lite bench` is at work there; `mlgym-lite status` shows how it stands"
+        ) from None
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,129 @@
+"""How a whole bench stands: its episodes counted, and what the scored ones reached."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import statistics
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlgym_lite.benchmark.plan import Plan, PlannedEpisode
+from mlgym_lite.benchmark.tries import Standing, run_directory, standing_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupScores:
+    """The episodes of one task, agent and model, which differ in their seeds."""
+
+    task: str
+    agent: str
+    model: str | None
+    planned: int
+    done: int
+    scores: tuple[float, ...]
+    maximize: bool
+    baseline: float | None
+
+    @property
+    def mean(self) -> float | None:
+        """Of the scores; None without one."""
+        return statistics.fmean(self.scores) if self.scores else None
+
+    @property
+    def best(self) -> float | None:
+        """The best of the scores."""
+        return (max if self.maximize else min)(self.scores) if self.scores else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """A plan's episodes with how each stands."""
+
+    plan: Plan
+    standings: Mapping[str, Standing]
+    """By folder."""
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many are in each state."""
+        return Counter(standing.state for standing in self.standings.values())
+
+    @property
+    def cost(self) -> float:
+        """US dollars so far, as far as prices are known."""
+        return sum(standing.cost for standing in self.standings.values())
+
+    def groups(self) -> list[GroupScores]:
+        """Scores by task, agent and model, in the plan's order."""
+        grouped: dict[tuple[str, str, str | None], list[PlannedEpisode]] = {}
+        for episode in self.plan.episodes:
+            grouped.setdefault((episode.task, episode.agent, episode.model), []).append(episode)
+        return [self._group(key, episodes) for key, episodes in grouped.items()]
+
+    def _group(self, key: tuple[str, str, str | None], episodes: list[PlannedEpisode]) -> GroupScores:
+        done = [one for one in (self.standings[episode.folder] for episode in episodes) if one.state == "done"]
+        results = [one.result for one in done if one.result is not None]
+        scores = [result["score"] for result in results if result["score"] is not None]
+        first = scores[0] if scores else None
+        baseline = None if first is None else results[0]["baseline"]["metrics"].get(first["metric"])
+        return GroupScores(
+            task=key[0], agent=key[1], model=key[2], planned=len(episodes), done=len(done),
+            scores=tuple(float(score["value"]) for score in scores),
+            maximize=first is None or first["direction"] == "maximize", baseline=baseline,
+        )  # fmt: skip
+
+    def record(self) -> dict[str, Any]:
+        """What --json prints."""
+        return {
+            "results": str(self.plan.results),
+            "counts": {state: self.counts[state] for state in ("done", "running", "waiting", "failed")},
+            "cost_usd": self.cost,
+            "episodes": [self._episode_record(episode) for episode in self.plan.episodes],
+        }
+
+    def _episode_record(self, episode: PlannedEpisode) -> dict[str, Any]:
+        standing = self.standings[episode.folder]
+        result = standing.result or {}
+        score = result.get("score") or {}
+        return {
+            "task": episode.task,
+            "agent": episode.agent,
+            "model": episode.model,
+            "seed": episode.seed,
+            "state": standing.state,
+            "tries": standing.tries,
+            "score": score.get("value"),
+            "ending": (result.get("ending") or {}).get("reason"),
+            "why": standing.why,
+            "run_directory": str(run_directory(self.plan.results / episode.folder, standing)) if standing.tries else None,
+        }
+
+
+def overview_of(plan: Plan, *, at_work: bool | None = None) -> Overview:
+    """Read every episode's folder; `at_work` says whether somebody runs the bench (None: look)."""
+    running = is_at_work(plan) if at_work is None else at_work
+    standings = {
+        episode.folder: standing_of(plan.results / episode.folder, plan.bench.attempts, is_running=running)
+        for episode in plan.episodes
+    }
+    return Overview(plan=plan, standings=standings)
+
+
+def is_at_work(plan: Plan) -> bool:
+    """Whether `mlgym-lite bench` runs these results on this machine now."""
+    try:
+        descriptor = os.open(plan.results / ".bench.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False

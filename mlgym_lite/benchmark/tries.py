@@ -1,0 +1,147 @@
+"""How an episode of a bench stands, as its folder tells: result files decide, not the states of processes or jobs.
+
+Each try has a run directory `try-K`, what the command printed (`try-K.log`) and, written by who ran it, how the command ended
+(`try-K.end.json`). A try without that file and without a result is running, or was killed with its machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mlgym_lite.benchmark.plan import PlannedEpisode
+from mlgym_lite.errors import BenchError
+
+EpisodeState = Literal["waiting", "running", "done", "failed"]
+COMMAND = "episode.json"
+_KILLED = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How one episode stands."""
+
+    state: EpisodeState
+    """`done` has a result that counts; `failed` has used up its tries, or failed for what will not pass."""
+    tries: int = 0
+    """How often it was begun."""
+    result: Mapping[str, Any] | None = None
+    """The result.json that counts."""
+    why: str = ""
+    """What the last try that failed told."""
+    cost: float = 0.0
+    """US dollars that all of its tries took, as far as they are known."""
+
+
+def standing_of(folder: Path, attempts: int, *, is_running: bool = False) -> Standing:
+    """Read an episode's folder; `is_running` says that whoever runs it is at work."""
+    tries = _numbers(folder)
+    if not tries:
+        return Standing(state="running" if is_running else "waiting")
+    results = [_json(folder / f"try-{number}" / "result.json") for number in tries]
+    cost = sum(((result or {}).get("usage") or {}).get("cost_usd") or 0.0 for result in results)
+    last, result = tries[-1], results[-1]
+    if is_running and result is None and not (folder / f"try-{last}.end.json").exists():
+        return Standing(state="running", tries=len(tries), cost=cost)
+    if result is not None and not result["ending"].get("can_pass"):
+        return Standing(state="done", tries=len(tries), result=result, cost=cost)
+    why, can_pass = _failure(folder, last, result)
+    interrupted = sum(one is not None and one["ending"]["reason"] == "interrupted" for one in results)
+    goes_on = can_pass and len(tries) - interrupted < attempts
+    return Standing(state="waiting" if goes_on else "failed", tries=len(tries), result=result, why=why, cost=cost)
+
+
+def begin_try(results: Path, episode: PlannedEpisode) -> tuple[int, list[str]]:
+    """A new try of an episode: its number, and the command that runs it.
+
+    Raises:
+        BenchError: The folder is that of an episode with another command.
+    """
+    folder = results / episode.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    recorded = _json(folder / COMMAND)
+    if recorded is None:
+        _write(folder / COMMAND, {"arguments": list(episode.arguments)})
+    elif recorded.get("arguments") != list(episode.arguments):
+        check_command(folder, episode)
+    number = max(_numbers(folder), default=0) + 1
+    run = [sys.executable, "-m", "mlgym_lite", "run", *episode.arguments, f"--output={folder / f'try-{number}'}"]
+    (folder / f"try-{number}.log").touch()
+    return number, run
+
+
+def check_command(folder: Path, episode: PlannedEpisode) -> None:
+    """Raise BenchError where a folder holds tries of another command, which would be mixed up with new ones."""
+    recorded = _json(folder / COMMAND)
+    if recorded is None or recorded.get("arguments") == list(episode.arguments):
+        return
+    before, now = set(recorded.get("arguments") or ()), set(episode.arguments)
+    changed = ", ".join([*(f"without {one}" for one in sorted(before - now)), *(f"with {one}" for one in sorted(now - before))])
+    raise BenchError(
+        f"{folder}: holds an episode that was run otherwise; now it would be {changed}. "
+        "Name another output in the bench file, or remove that folder"
+    )
+
+
+def end_try(folder: Path, number: int, exit_status: int) -> None:
+    """Record how the command of a try ended."""
+    _write(folder / f"try-{number}.end.json", {"exit_status": exit_status})
+
+
+def run_directory(folder: Path, standing: Standing) -> Path:
+    """The run directory of the last try."""
+    return folder / f"try-{standing.tries}"
+
+
+def _failure(folder: Path, number: int, result: Mapping[str, Any] | None) -> tuple[str, bool]:
+    """Why a try has no result that counts, and whether another might have one."""
+    if result is not None:
+        ending = result["ending"]
+        return f"{ending['reason']}: {ending['detail']}".removesuffix(": "), True
+    ended = _json(folder / f"try-{number}.end.json")
+    if ended is None:
+        return "killed with its machine, or with what ran it", True
+    status = int(ended["exit_status"])
+    told = _last_line(folder / f"try-{number}.log")
+    if status > _KILLED:
+        return f"killed by signal {status - _KILLED}", True
+    return told or f"exit status {status}", False
+
+
+def _last_line(log: Path) -> str:
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    told = [line for line in lines if line.startswith("mlgym-lite: error: ")]
+    return told[-1].removeprefix("mlgym-lite: error: ") if told else ""
+
+
+def _numbers(folder: Path) -> list[int]:
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - a list of names
+    except OSError:
+        return []
+    found = {
+        name.removeprefix("try-").removesuffix(".log") for name in names if name.startswith("try-") and name.endswith(".log")
+    }
+    return sorted(int(number) for number in found if number.isdigit())
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside.write_text(json.dumps(dict(content)) + "\n", encoding="utf-8")
+    os.replace(aside, path)

@@ -1,0 +1,79 @@
+"""`mlgym-lite bench`: every episode of a bench file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mlgym_lite.cli import options as shared
+
+if TYPE_CHECKING:
+    from mlgym_lite.benchmark.overview import Overview
+    from mlgym_lite.benchmark.plan import Plan
+
+
+@click.command("bench")
+@click.argument("file", type=shared.PATH)
+@click.option("--dry-run", is_flag=True, help="Print the plan and what it can cost, and run nothing.")
+@click.option("--workers", type=click.IntRange(1), help="Episodes at once (default: as CPUs, memory and GPUs allow).")
+@shared.json_output
+@shared.quiet
+def command(file: Path, dry_run: bool, workers: int | None, as_json: bool, quiet: bool) -> None:
+    """Run every episode of the bench FILE that has no result yet.
+
+    Interrupt it and run it again: it goes on. What failed for a reason that can pass is tried again. The format: docs/benches.md.
+
+    Exit status 0: every episode has a result, scored or not.
+    """
+    from mlgym_lite.benchmark.local import Capacity, LocalBench
+    from mlgym_lite.benchmark.overview import overview_of
+    from mlgym_lite.benchmark.plan import plan_bench
+    from mlgym_lite.cli.bench_printing import BenchProgress, print_overview, print_plan
+    from mlgym_lite.cli.printing import print_json
+
+    plan = plan_bench(file)
+    before = overview_of(plan)
+    if dry_run:
+        if as_json:
+            print_json({**before.record(), "most_cost_usd": plan.most_cost})
+        else:
+            print_plan(plan, before)
+        return
+    progress = BenchProgress(plan, before.counts["waiting"] + before.counts["running"], quiet=quiet or as_json)
+    capacity = Capacity.of_this_machine(_gpus(plan), workers or plan.bench.local.workers)
+    try:
+        LocalBench(plan, capacity, progress.listener()).run()
+    finally:
+        progress.stop()
+    after = overview_of(plan, at_work=False)
+    if as_json:
+        print_json(after.record())
+    elif not quiet:
+        print_overview(after)
+    _check_complete(after)
+
+
+def _check_complete(overview: Overview) -> None:
+    from mlgym_lite.errors import BenchIncomplete
+
+    counts = overview.counts
+    if counts["waiting"]:
+        raise BenchIncomplete(
+            f"{counts['waiting']} episodes were not begun: they could cost more than is left of budget.cost_usd"
+        )
+    if counts["failed"]:
+        raise BenchIncomplete(f"{counts['failed']} episodes failed; each has its tries and their logs in its folder")
+
+
+def _gpus(plan: Plan) -> int:
+    """How many GPUs this process may use; looked for only where an episode asks for one."""
+    if not any(episode.gpus for episode in plan.episodes):
+        return 0
+    import os
+
+    from mlgym_lite.isolation.gpu_access import grantable_gpus
+    from mlgym_lite.isolation.gpu_discovery import GpuHost
+
+    return len(grantable_gpus(os.environ, GpuHost()))
