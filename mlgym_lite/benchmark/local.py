@@ -72,10 +72,20 @@ class _Running:
 class LocalBench:
     """Runs what is left of a plan; use `run` once."""
 
-    def __init__(self, plan: Plan, capacity: Capacity, listener: Listener, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        capacity: Capacity,
+        listener: Listener,
+        *,
+        again: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`again` also tries what has failed before, once more."""
         self._plan = plan
         self._capacity = capacity
         self._listener = listener
+        self._again = again
         self._environment = environment
         self._running: list[_Running] = []
         self._spent = 0.0
@@ -107,7 +117,7 @@ class LocalBench:
             check_command(folder, episode)
             standing = self._standing(episode)
             self._spent += standing.cost
-            if standing.state == "waiting":
+            if standing.state == "waiting" or (self._again and standing.state == "failed"):
                 left.append(episode)
         return left
 

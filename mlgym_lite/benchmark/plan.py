@@ -122,7 +122,7 @@ class _PlannedAgent:
 def _tasks(bench: BenchFile, here: Path, problems: list[str]) -> Iterator[Task]:
     for reference in bench.tasks:
         try:
-            yield load_task(_neighbour(here, reference) or reference)
+            yield load_task(_path(here, reference) or reference)
         except TaskError as error:
             problems.append(f"tasks: {error}")
 
@@ -137,7 +137,7 @@ def _agents(bench: BenchFile, here: Path, problems: list[str]) -> Iterator[_Plan
 
 def _planned_agents(bench: BenchFile, here: Path, entry: BenchAgent) -> Iterator[_PlannedAgent]:
     """One for each of its models."""
-    path = _neighbour(here, entry.agent)
+    path = _path(here, entry.agent)
     reference = str(path) if path is not None else entry.agent
     own_model = own_limit = None
     if entry.agent in shipped_agent_names() or reference.endswith(".toml"):
@@ -215,15 +215,14 @@ def _arguments(bench: BenchFile, here: Path, task: Task, agent: _PlannedAgent, s
         yield "--parity"
 
 
-def _neighbour(here: Path, reference: str) -> Path | None:
-    """A file or folder beside the bench file, where the name is that of one and of nothing shipped."""
+def _path(here: Path, reference: str) -> Path | None:
+    """The file or folder beside the bench file that a name means; None where it is a plain name, of something shipped."""
     path = here / Path(reference).expanduser()
-    is_path = "/" in reference or path.suffix in (".toml", ".py")
-    return path if is_path and path.exists() else None
+    return path if "/" in reference or path.suffix in (".toml", ".py") else None
 
 
 def _placed(here: Path, reference: str | None) -> str | None:
-    path = None if reference is None else _neighbour(here, reference)
+    path = None if reference is None else _path(here, reference)
     return reference if path is None else str(path)
 
 

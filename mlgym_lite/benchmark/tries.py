@@ -20,6 +20,8 @@ from mlgym_lite.errors import BenchError
 EpisodeState = Literal["waiting", "running", "done", "failed"]
 COMMAND = "episode.json"
 _KILLED = 128
+_FAILURES = ("agent_error", "grader_error", "sandbox_error", "interrupted")
+"""Endings that are no result of the agent's: a model's server that refuses, a grader's fault, ours, the user's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ def standing_of(folder: Path, attempts: int, *, is_running: bool = False) -> Sta
     last, result = tries[-1], results[-1]
     if is_running and result is None and not (folder / f"try-{last}.end.json").exists():
         return Standing(state="running", tries=len(tries), cost=cost)
-    if result is not None and not result["ending"].get("can_pass"):
+    if result is not None and result["ending"]["reason"] not in _FAILURES:
         return Standing(state="done", tries=len(tries), result=result, cost=cost)
     why, can_pass = _failure(folder, last, result)
     interrupted = sum(one is not None and one["ending"]["reason"] == "interrupted" for one in results)
@@ -102,7 +104,7 @@ def _failure(folder: Path, number: int, result: Mapping[str, Any] | None) -> tup
     """Why a try has no result that counts, and whether another might have one."""
     if result is not None:
         ending = result["ending"]
-        return f"{ending['reason']}: {ending['detail']}".removesuffix(": "), True
+        return f"{ending['reason']}: {ending['detail']}".removesuffix(": "), bool(ending.get("can_pass"))
     ended = _json(folder / f"try-{number}.end.json")
     if ended is None:
         return "killed with its machine, or with what ran it", True

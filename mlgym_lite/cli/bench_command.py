@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 @click.argument("file", type=shared.PATH)
 @click.option("--dry-run", is_flag=True, help="Print the plan and what it can cost, and run nothing.")
 @click.option("--workers", type=click.IntRange(1), help="Episodes at once (default: as CPUs, memory and GPUs allow).")
+@click.option("--again", is_flag=True, help="Also try what has failed before, such as after a wrong key was put right.")
 @shared.json_output
 @shared.quiet
-def command(file: Path, dry_run: bool, workers: int | None, as_json: bool, quiet: bool) -> None:
+def command(file: Path, dry_run: bool, workers: int | None, again: bool, as_json: bool, quiet: bool) -> None:
     """Run every episode of the bench FILE that has no result yet.
 
     Interrupt it and run it again: it goes on. What failed for a reason that can pass is tried again. The format: docs/benches.md.
@@ -41,10 +42,11 @@ def command(file: Path, dry_run: bool, workers: int | None, as_json: bool, quiet
         else:
             print_plan(plan, before)
         return
-    progress = BenchProgress(plan, before.counts["waiting"] + before.counts["running"], quiet=quiet or as_json)
+    left = before.counts["waiting"] + (before.counts["failed"] if again else 0)
+    progress = BenchProgress(plan, left, quiet=quiet or as_json)
     capacity = Capacity.of_this_machine(_gpus(plan), workers or plan.bench.local.workers)
     try:
-        LocalBench(plan, capacity, progress.listener()).run()
+        LocalBench(plan, capacity, progress.listener(), again=again).run()
     finally:
         progress.stop()
     after = overview_of(plan, at_work=False)
@@ -64,7 +66,9 @@ def _check_complete(overview: Overview) -> None:
             f"{counts['waiting']} episodes were not begun: they could cost more than is left of budget.cost_usd"
         )
     if counts["failed"]:
-        raise BenchIncomplete(f"{counts['failed']} episodes failed; each has its tries and their logs in its folder")
+        raise BenchIncomplete(
+            f"{counts['failed']} episodes failed; their logs are in their folders. Mend it, and run the bench with --again"
+        )
 
 
 def _gpus(plan: Plan) -> int:
