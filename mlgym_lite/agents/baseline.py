@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mlgym_lite.agents.protocol import Action, Observation, PlainAgent, Stop
 from mlgym_lite.config.task_file import Task, expand
@@ -21,6 +22,11 @@ class BaselineAgent(PlainAgent):
         words = ["env", *(f"{name}={value}" for name, value in variables.items())] if variables else []
         command = f'{shlex.join(words)} bash "$MLGYM_LITE_ROOT/solution/{script}"'
         self._actions = iter((command.lstrip(), "submit"))
+
+    def resume(self, steps: Sequence[Mapping[str, Any]], observations: Sequence[Observation]) -> None:
+        """The actions behind those that were run."""
+        for _ in steps:
+            next(self._actions, None)
 
     def next_action(self, observation: Observation) -> Action | Stop:
         """The solution, the submission, and then nothing."""

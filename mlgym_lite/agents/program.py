@@ -57,6 +57,12 @@ class ProgramAgent(PlainAgent):
         except OSError as error:
             raise AgentError(f"{program}: cannot be started: {error.strerror or error}") from error
 
+    def resume(self, steps: Sequence[Mapping[str, Any]], observations: Sequence[Observation]) -> None:
+        """The first message tells what was done before."""
+        assert self._first is not None
+        keys = ("action", "thought", "observation", "exit_status", "cwd")
+        self._first["before"] = [{key: step.get(key) for key in keys} for step in steps]
+
     def next_action(self, observation: Observation) -> Action | Stop:
         """Show it how things stand and take its answer."""
         message = {"type": "observation", **asdict(observation)}

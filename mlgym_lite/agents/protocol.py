@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -77,6 +77,12 @@ class Agent(Protocol):
     def next_action(self, observation: Observation) -> Action | Stop:
         """Decide. Raises AgentError where the agent fails."""
 
+    def resume(self, steps: Sequence[Mapping[str, Any]], observations: Sequence[Observation]) -> None:
+        """The episode was interrupted behind these steps (lines of trajectory.jsonl) and goes on; comes before any action.
+
+        `observations` are what the agent was shown after each, as far as it is known.
+        """
+
     def close(self) -> None:
         """The episode has ended; twice is harmless."""
 
@@ -88,6 +94,9 @@ class PlainAgent:
     model: str | None = None
     task_folders: tuple[str, ...] = ()
     watches = False
+
+    def resume(self, steps: Sequence[Mapping[str, Any]], observations: Sequence[Observation]) -> None:
+        """Nothing was held: what it is shown next is all it needs."""
 
     def close(self) -> None:
         """Nothing is held."""

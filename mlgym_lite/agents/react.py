@@ -55,6 +55,26 @@ class ReactAgent(PlainAgent):
         self._used = ModelUsage()
         self._rejected: list[dict[str, Any]] = []
 
+    def resume(self, steps: Sequence[Mapping[str, Any]], observations: Sequence[Observation]) -> None:
+        """The conversation as it was, from what was recorded of each reply.
+
+        Raises:
+            AgentError: A step does not hold what the model said.
+        """
+        for step, observation in zip(steps, observations, strict=True):
+            details = step.get("details") or {}
+            if "reply" not in details:
+                raise AgentError(f"{self.name}: step {step.get('step')} does not hold the model's reply, so that it could go on")
+            self._start = self._start or [dict(message) for message in details.get("prompt") or []]
+            reply = {key: value for key, value in details["reply"].items() if key != "finish_reason"}
+            text = self._templates.text("observation", observation)
+            self._exchanges.append(Exchange(reply=reply, observation=text, raw=observation.text, pictures=observation.pictures))
+            tokens = step.get("tokens")
+            if tokens:
+                self._total += ModelUsage(
+                    input_tokens=tokens["input"], output_tokens=tokens["output"], cost_usd=step.get("cost"), calls=1
+                )
+
     def next_action(self, observation: Observation) -> Action | Stop:
         """Ask the model until its reply holds one action, or a limit is reached."""
         self._used, self._rejected = ModelUsage(), []

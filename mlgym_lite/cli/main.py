@@ -24,6 +24,7 @@ _COMMANDS = {
     "prepare": "Build environments and data ahead, with network.",
     "doctor": "Try what this host can do, and say what is missing.",
     "shell": "Work on a task yourself, in the agent's sandbox.",
+    "resume": "Go on with an episode that was killed.",
     "replay": "Run recorded actions again and compare.",
     "bench": "Run every episode of a bench file.",
     "status": "Show how a bench stands.",

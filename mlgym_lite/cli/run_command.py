@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from mlgym_lite.cli import options as shared
-from mlgym_lite.errors import MLGymLiteError
 
 
 @click.command("run")
@@ -35,56 +32,14 @@ from mlgym_lite.errors import MLGymLiteError
 @shared.episode_options
 @shared.json_output
 @shared.quiet
-def command(
-    task: str,
-    agent: str | None,
-    model: str | None,
-    base_url: str | None,
-    cost_limit: float | None,
-    token_limit: int | None,
-    tools: tuple[str, ...],
-    memory: Path | None,
-    actions: Path | None,
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
-) -> int:
+def command(task: str, as_json: bool, quiet: bool, **options: Any) -> int:
     """Run one episode of TASK: a task.toml, its folder, or a shipped task's name.
 
     Exit status 0: the episode was scored.
     """
-    from mlgym_lite.cli.agent_choice import AgentOptions, choose_agent
-    from mlgym_lite.cli.endings import exit_status
-    from mlgym_lite.cli.printing import Progress, print_json, print_outcome
-    from mlgym_lite.config.places import places
+    from mlgym_lite.cli.invocation import as_invocation
+    from mlgym_lite.cli.playing import play
     from mlgym_lite.config.task_file import load_task
-    from mlgym_lite.episode.runner import run_episode
 
-    settings = shared.run_settings(options)
     loaded = load_task(task)
-    cache = places(data=settings.data).cache
-    progress = Progress(quiet=quiet)
-    asked = AgentOptions(
-        agent=agent,
-        actions=actions,
-        model=model,
-        base_url=base_url,
-        cost_limit=cost_limit,
-        token_limit=token_limit,
-        tools=tools,
-        memory=memory,
-    )
-    chosen = choose_agent(asked, loaded, progress, cache)
-    try:
-        outcome = run_episode(loaded, chosen.agent, settings, cache=cache, listeners=chosen.listeners, services=chosen.services)
-    except (MLGymLiteError, KeyboardInterrupt):
-        progress.tell_record()
-        raise
-    finally:
-        progress.stop()
-    if as_json:
-        print_json(dict(outcome.result))
-    if not quiet:
-        print_outcome(outcome)
-    sys.stdout.flush()
-    return exit_status(outcome)
+    return play(loaded, options, as_json=as_json, quiet=quiet, invocation=as_invocation(loaded.folder, options))

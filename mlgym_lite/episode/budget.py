@@ -15,15 +15,27 @@ from mlgym_lite.models.protocol import ModelUsage
 class Budget:
     """One episode's budgets; the engine counts in it. Grading is on nobody's time."""
 
-    def __init__(self, task: Task, settings: RunSettings, *, started_at: float, forked_from: Snapshot | None) -> None:
-        """`started_at` is a monotonic time; a fork goes on with what its snapshot had used."""
+    def __init__(
+        self,
+        task: Task,
+        settings: RunSettings,
+        *,
+        started_at: float,
+        forked_from: Snapshot | None,
+        usage: ModelUsage | None = None,
+        seconds_before: float = 0.0,
+    ) -> None:
+        """`started_at` is a monotonic time; a fork goes on with what its snapshot had used.
+
+        `usage` and `seconds_before` are what an episode had used that was interrupted and now goes on.
+        """
         ours = task.file.metadata.mlgym_lite
         self.max_steps = settings.max_steps or ours.max_steps
         self.time_limit_seconds = settings.time_limit_seconds or task.file.agent.timeout_sec
         self.validations = ours.validations
         self.steps_used = forked_from.step if forked_from else 0
         self.validations_used = forked_from.validations_used if forked_from else 0
-        self.usage = ModelUsage()
+        self.usage = usage or ModelUsage()
         """What the agent used of a language model."""
         self.command_time = 0.0
         self.grading_time = 0.0
@@ -31,14 +43,16 @@ class Budget:
         self._depth = 0
         self._entered_at = started_at
         self._command_limit = ours.command_timeout_sec
-        self._started_at = started_at
+        self._started_at = started_at - seconds_before
+        self._seconds_before = seconds_before
         self._ready_at = time.monotonic()
         self._grading_in_step = 0.0
 
     def is_ready(self) -> None:
         """The reset is done: the agent's time begins."""
         self._ready_at = time.monotonic()
-        self._engine_time = self._ready_at - self._started_at
+        self._engine_time = self._ready_at - self._started_at - self._seconds_before
+        self._ready_at -= self._seconds_before
 
     @property
     def validations_left(self) -> int:

@@ -43,9 +43,10 @@ from mlgym_lite.episode.observation import (
 from mlgym_lite.episode.outcome import Attempt, Ending, Outcome, Reason, Snapshot, Step, ending_for
 from mlgym_lite.episode.preparation import Preparation, prepare_episode
 from mlgym_lite.episode.recorder import RunDirectory, check_room, new_run_path
-from mlgym_lite.episode.records import result_record, run_record, step_record
+from mlgym_lite.episode.records import result_record, resumption_record, run_record, step_record
+from mlgym_lite.episode.resumption import Resumption, hides_changes, keep_shell, may_change_variables, read_resumption
 from mlgym_lite.episode.scoring import Scoring
-from mlgym_lite.errors import EpisodeStateError, MLGymLiteError, OutputError
+from mlgym_lite.errors import EpisodeStateError, MLGymLiteError, OutputError, SandboxError
 from mlgym_lite.isolation.output import MOST_KEPT_BYTES, KeptBytes, OutputCapture
 from mlgym_lite.isolation.protocol import Identity, Mount, Usage
 from mlgym_lite.models.protocol import ModelUsage
@@ -54,6 +55,7 @@ from mlgym_lite.services.protocol import Service
 logger = logging.getLogger(__name__)
 
 OutputHandler = Callable[[bytes], None]
+_VARIABLES_SECONDS = 2.0
 
 
 class Episode:
@@ -79,12 +81,15 @@ class Episode:
         grading_seeds: Sequence[int] = (),
         start: Snapshot | None = None,
         services: Sequence[Service] = (),
+        resumption: Resumption | None = None,
+        invocation: Mapping[str, Any] | None = None,
     ) -> None:
         """Nothing happens before `reset`.
 
         `environment` is the engine's environment (default: this process's), `on_output` gets each step's output as it comes,
         `interruptible` makes Ctrl-C interrupt the running command instead of the episode, `grading_seeds` are a replay's, `start`
-        is where a fork begins, and `services` answer tools in the sandbox.
+        is where a fork begins, and `services` answer tools in the sandbox. `resumption` goes on with an interrupted episode in
+        its own run directory; `invocation` (JSON) is kept in run.json for whoever does that.
         """
         self.settings = settings or RunSettings()
         self.task = task.in_parity() if self.settings.scoring == "parity" else task
@@ -98,7 +103,9 @@ class Episode:
         self._on_output = on_output
         self._interruptible = interruptible
         self._grading_seeds = tuple(grading_seeds)
-        self._start = start
+        self._resumption = resumption
+        self.invocation = invocation
+        self._start = resumption.start(self.task, self.settings) if resumption else start
         self._stack = contextlib.ExitStack()
         self._agent_shell: AgentShell | None = None
         self._outcome: Outcome | None = None
@@ -108,6 +115,16 @@ class Episode:
     def fork(cls, snapshot: Snapshot, **options: Any) -> Episode:
         """A new episode that goes on from a snapshot, with what is left of its budgets; options as for Episode."""
         return cls(snapshot.task, start=snapshot, **{"settings": snapshot.settings, **options})
+
+    @classmethod
+    def resume(cls, run_directory: Path, task: Task, **options: Any) -> Episode:
+        """An episode that goes on in the run directory of one whose engine was killed; options as for Episode.
+
+        Raises:
+            ActionsError: It is no run directory.
+            EpisodeStateError: That episode has ended, or still goes on.
+        """
+        return cls(task, resumption=read_resumption(run_directory), **options)
 
     def __enter__(self) -> Episode:
         self.reset()
@@ -187,7 +204,10 @@ class Episode:
             raise
         with self._ends_on_failure():
             sandboxes = self._preparation.sandboxes
-            self._files.make(self.task, sandboxes.base, self._start)
+            if self._resumption is not None:
+                self._files.adopt()
+            else:
+                self._files.make(self.task, sandboxes.base, self._start)
             self._changes = FileChanges(self._files.workspace)
             self._agent_shell = AgentShell(
                 ShellParts(
@@ -198,6 +218,8 @@ class Episode:
             )  # fmt: skip
             self._stack.callback(self._agent_shell.close)
             self._agent_shell.open()
+            self._variables, self._asks_always = "", self._resumption is not None
+            self._keep_shell(self._agent_shell)
         self._budget.is_ready()
         return self.observation
 
@@ -210,23 +232,29 @@ class Episode:
 
     def _make_run(self, started: float) -> None:
         """Everything that belongs to this run, before its first process."""
-        self._budget = Budget(self.task, self.settings, started_at=started, forked_from=self._start)
+        before = self._resumption
+        self._budget = Budget(
+            self.task, self.settings, started_at=started, forked_from=self._start,
+            usage=before.usage if before else None, seconds_before=before.seconds if before else 0.0,
+        )  # fmt: skip
         self._step_number = self._budget.steps_used
-        self._last_step: Step | None = None
+        self._last_step: Step | None = before.last_step if before else None
         self._stop_details: Mapping[str, Any] | None = None
         self._agent_shell = None
         self._lease_gpus()
         sandboxes = self._preparation.sandboxes
         parts = (self.task.name, self.settings.variant, self.agent)
-        path = self.settings.output or new_run_path(Path.cwd() / "runs", *parts)
+        path = before.path if before else self.settings.output or new_run_path(Path.cwd() / "runs", *parts)
         check_room(path)
-        self._run = RunDirectory(path)
+        self._run = RunDirectory(path, is_there=before is not None)
         self._stack.callback(self._run.close)
         self._identity: Identity = sandboxes.mechanism.identity()
         self._stack.callback(self._identity.close)
         self._files = EpisodeFiles(self._run.path, self._identity.user_id)
-        grader = Grader(sandboxes, self._run.path / "grading", self._files.grading_layers)
-        self._scoring = Scoring(self.task, self._run.path, self._budget, grader, self._grading_seeds)
+        gradings = before.gradings if before else 0
+        grader = Grader(sandboxes, self._run.path / "grading", self._files.grading_layers, before=gradings)
+        attempts = before.attempts if before else ()
+        self._scoring = Scoring(self.task, self._run.path, self._budget, grader, self._grading_seeds, attempts)
         self._kept_outputs = KeptBytes(self._preparation.profile.output_mb << 20)
         self._desk = ControlDesk(
             self._scoring, self._budget, self.baseline, self.services, self._run.path / "outputs", self._kept_outputs
@@ -234,7 +262,10 @@ class Episode:
         for service in self.services:
             service.open(self._run.path)
             self._stack.callback(service.close)
-        self._run.write_run(run_record(self, self._preparation, self._start))
+        if before is not None:
+            self._run.note_resumption(resumption_record(self._budget.steps_used))
+        else:
+            self._run.write_run(run_record(self, self._preparation, self._start))
         self._outcome = None
         self._is_open = True
 
@@ -273,6 +304,17 @@ class Episode:
             self._last_step = step
             return self._after_step(step)
 
+    def _keep_shell(self, agent_shell: AgentShell) -> None:
+        """Keep what the shell exports where it has changed, so that a killed episode can go on; before the step is recorded."""
+        assert agent_shell.current is not None
+        try:
+            variables = agent_shell.current.exported_variables(seconds=_VARIABLES_SECONDS)
+        except (SandboxError, BrokenPipeError):  # an agent can break its shell; the next action shows it
+            return
+        if variables != self._variables:
+            keep_shell(self._run.path, variables, agent_shell.root)
+            self._variables = variables
+
     def _run_step(self, agent_shell: AgentShell, action: str, text: str) -> Step:
         shell = agent_shell.current
         assert shell is not None
@@ -300,6 +342,9 @@ class Episode:
         if result.shell_ended and not self._desk.submit_requested:
             notes += new_shell_note(result)
             agent_shell.open_anew()
+        self._asks_always = self._asks_always or hides_changes(text)
+        if not self._desk.submit_requested and (self._asks_always or may_change_variables(text)):
+            self._keep_shell(agent_shell)
         observation = with_notes(result.output.text, notes)
         step = self._made_step(action, observation, result.exit_status, seconds, resources_between(before, after))
         return replace(step, notes=notes, pictures=self._desk.take_pictures(), changes=self._changes.take())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -40,6 +41,16 @@ class EpisodeFiles:
         make_layer(self.venv, base)
         if self._owner is not None:
             _give_tree(self.venv, self._owner)
+
+    def adopt(self) -> None:
+        """Give what an earlier engine left to the user of this one's sandbox."""
+        self.let_in()
+        if self._owner is not None:
+            for folder in (self.workspace, self.venv):
+                _give_tree(folder, self._owner)
+        for layer in self.grading_layers.iterdir() if self.grading_layers.is_dir() else ():
+            shutil.rmtree(layer, ignore_errors=True)  # a grader was at work; the next one begins with fresh ones
+        self.grading_layers.mkdir(exist_ok=True)
 
     def let_in(self) -> None:
         """Let their owner and the engine into them again, whatever rights the agent took from itself.

@@ -62,12 +62,15 @@ class Link:
 class Grader:
     """Grades submissions of one episode; lives as long as the episode."""
 
-    def __init__(self, sandboxes: EpisodeSandboxes, folder: Path, layers: Path) -> None:
-        """`folder` is the run's grading/; `layers` an existing folder for the graders' virtual environments."""
+    def __init__(self, sandboxes: EpisodeSandboxes, folder: Path, layers: Path, *, before: int = 0) -> None:
+        """`folder` is the run's grading/; `layers` an existing folder for the graders' virtual environments.
+
+        `before` gradings were begun before an interruption.
+        """
         self._sandboxes = sandboxes
         self._folder = folder
         self._layers = layers
-        self._count = 0
+        self._count = before
 
     def grade(self, submission: Path, *, split: str, kind: str, seed: int | None = None) -> Verdict:
         """Score the artifacts in `submission`; raises GraderError or SandboxError.

@@ -53,9 +53,12 @@ def check_room(path: Path) -> None:
 class RunDirectory:
     """One run's directory; the episode owns it and closes it."""
 
-    def __init__(self, path: Path) -> None:
-        """Make the directory, which must not exist; raises OutputError."""
+    def __init__(self, path: Path, *, is_there: bool = False) -> None:
+        """Make the directory, which must not exist, or open that of an episode that goes on; raises OutputError."""
         self.path = path.absolute()
+        if is_there:
+            self._open_again()
+            return
         self._trajectory = -1
         self._stack = contextlib.ExitStack()
         try:
@@ -71,6 +74,23 @@ class RunDirectory:
         except OSError as error:
             self._stack.close()
             raise OutputError(f"{self.path}: cannot be made: {error.strerror or error}. Name another --output") from error
+
+    def _open_again(self) -> None:
+        """Take the mark and the trajectory, from which a half-written line goes."""
+        self._stack = contextlib.ExitStack()
+        try:
+            self._stack.enter_context(marked(self.path / MARK))
+            self._trajectory = os.open(self.path / "trajectory.jsonl", os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            whole = (self.path / "trajectory.jsonl").read_bytes().rpartition(b"\n")
+            os.ftruncate(self._trajectory, len(whole[0]) + len(whole[1]))
+        except OSError as error:
+            self._stack.close()
+            raise OutputError(f"{self.path}: cannot be gone on with: {error.strerror or error}") from error
+
+    def note_resumption(self, content: Mapping[str, Any]) -> None:
+        """Add a line to resumptions.jsonl."""
+        with (self.path / "resumptions.jsonl").open("a", encoding="utf-8") as file:
+            file.write(_as_json(content) + "\n")
 
     def _make_parent(self) -> None:
         try:

@@ -72,7 +72,18 @@ def run_record(episode: Episode, preparation: Preparation, start: Snapshot | Non
         "host": socket.gethostname(),
         "gpus": [{"uuid": gpu.uuid, "name": gpu.name, "memory_bytes": gpu.memory_bytes} for gpu in sandboxes.gpus.gpus],
         "git_commit": _git_commit(),
+        "invocation": dict(episode.invocation) if episode.invocation else None,
         "forked_from": {"run_directory": str(start.run_directory), "step": start.step} if start else None,
+    }
+
+
+def resumption_record(steps: int) -> dict[str, Any]:
+    """A line of resumptions.jsonl: when and where an interrupted episode went on, behind how many steps."""
+    return {
+        "resumed": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "host": socket.gethostname(),
+        "steps": steps,
+        "versions": _versions(),
     }
 
 

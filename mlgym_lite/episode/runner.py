@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlgym_lite.agents.protocol import Action, Agent, Stop
 from mlgym_lite.config.run_settings import RunSettings
@@ -13,6 +14,7 @@ from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.engine import Episode
 from mlgym_lite.episode.known_baselines import keep_baseline
 from mlgym_lite.episode.outcome import Outcome, Step, can_pass
+from mlgym_lite.episode.resumption import Resumption
 from mlgym_lite.errors import AgentError, TaskError
 from mlgym_lite.isolation.protocol import Mount
 from mlgym_lite.isolation.toolkit import readable_folder
@@ -55,8 +57,13 @@ def run_episode(
     cache: Path,
     listeners: Listeners | None = None,
     services: Sequence[Service] = (),
+    resumption: Resumption | None = None,
+    invocation: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """One whole episode. An ending that is not the agent's comes out as the error that caused it; result.json is written."""
+    """One whole episode, or the rest of one that was interrupted.
+
+    An ending that is not the agent's comes out as the error that caused it; result.json is written.
+    """
     told = listeners or Listeners()
     episode = Episode(
         task,
@@ -68,7 +75,11 @@ def run_episode(
         on_output=told.on_output if agent.watches else None,
         interruptible=agent.watches,
         services=services,
+        resumption=resumption,
+        invocation=invocation,
     )
+    if resumption is not None:
+        agent.resume(resumption.steps, resumption.observations)
     with contextlib.closing(agent), episode:
         if told.on_start:
             told.on_start(episode)

@@ -18,14 +18,25 @@ from mlgym_lite.services.protocol import Answer
 class Scoring:
     """Scores one episode's workspace; the engine says when."""
 
-    def __init__(self, task: Task, run_directory: Path, budget: Budget, grader: Grader, seeds: Sequence[int]) -> None:
-        """`seeds` are those of a recorded run; beyond them the grader draws its own."""
+    def __init__(
+        self,
+        task: Task,
+        run_directory: Path,
+        budget: Budget,
+        grader: Grader,
+        seeds: Sequence[int],
+        before: Sequence[Attempt] = (),
+    ) -> None:
+        """`seeds` are those of a recorded run; beyond them the grader draws its own.
+
+        `before` are the attempts from before an interruption.
+        """
         self._task = task
         self._run_directory = run_directory
         self._budget = budget
         self._grader = grader
         self._seeds = list(seeds)
-        self.attempts: list[Attempt] = []
+        self.attempts: list[Attempt] = list(before)
 
     @property
     def best(self) -> float | None:

@@ -133,9 +133,9 @@ class Shell:
         note = self._storage.note(stopped=result.stopped)
         return replace(result, storage_note=note) if note else result
 
-    def exported_variables(self) -> str:
-        """The exported variables as shell text that sets them again."""
-        return self._channels.exported_variables()
+    def exported_variables(self, *, seconds: float = 30.0) -> str:
+        """The exported variables as shell text that sets them again; raises SandboxError where the shell does not tell."""
+        return self._channels.exported_variables(seconds)
 
     def usage(self) -> Usage:
         """What the sandbox used so far."""

@@ -150,11 +150,12 @@ class ShellChannels:
             raise BrokenPipeError("the exit status was not written by the shell")
         return Status(exit_status=int(status), working_directory=os.fsdecode(directory))
 
-    def exported_variables(self) -> str:
+    def exported_variables(self, seconds: float) -> str:
         """The shell's exported variables as text that sets them again."""
         number = secrets.token_hex(8)
-        self._send(f"builtin printf '{number}\\0%s\\0' \"$(builtin export -p)\" >&{self._status_at}\n")
-        data, deadline = b"", time.monotonic() + _STUCK_SECONDS
+        tell = f">&{self._status_at}"
+        self._send(f"builtin printf '{number}\\0' {tell}; builtin export -p {tell}; builtin printf '\\0' {tell}\n")
+        data, deadline = b"", time.monotonic() + seconds
         while not data.partition(number.encode("ascii") + b"\0")[2].endswith(b"\0"):
             piece = os.read(self.status, 1 << 16) if readable([self.status], deadline - time.monotonic()) else b""
             if not piece or len(data) > _MOST_VARIABLES_BYTES:

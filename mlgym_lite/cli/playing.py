@@ -1,0 +1,57 @@
+"""One episode at the command line, from the options that say how to the words that say how it ended."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mlgym_lite.errors import MLGymLiteError
+
+if TYPE_CHECKING:
+    from mlgym_lite.config.task_file import Task
+    from mlgym_lite.episode.resumption import Resumption
+
+_AGENT_OPTIONS = ("agent", "actions", "model", "base_url", "cost_limit", "token_limit", "tools", "memory")
+
+
+def play(
+    task: Task,
+    options: Mapping[str, Any],
+    *,
+    as_json: bool,
+    quiet: bool,
+    resumption: Resumption | None = None,
+    invocation: Mapping[str, Any] | None = None,
+) -> int:
+    """Run it, or the rest of it, print how it ended, and give the exit status; `options` are those of `mlgym-lite run`."""
+    from mlgym_lite.cli import options as shared
+    from mlgym_lite.cli.agent_choice import AgentOptions, choose_agent
+    from mlgym_lite.cli.endings import exit_status
+    from mlgym_lite.cli.printing import Progress, print_json, print_outcome
+    from mlgym_lite.config.places import places
+    from mlgym_lite.episode.runner import run_episode
+
+    asked = AgentOptions(**{name: options[name] for name in _AGENT_OPTIONS})
+    settings = shared.run_settings({name: value for name, value in options.items() if name not in _AGENT_OPTIONS})
+    cache = places(data=settings.data).cache
+    progress = Progress(quiet=quiet)
+    chosen = choose_agent(asked, task, progress, cache)
+    if resumption is not None:
+        progress.line(f"{resumption.path}: goes on behind step {len(resumption.steps)}")
+    try:
+        outcome = run_episode(
+            task, chosen.agent, settings, cache=cache, listeners=chosen.listeners, services=chosen.services,
+            resumption=resumption, invocation=invocation,
+        )  # fmt: skip
+    except (MLGymLiteError, KeyboardInterrupt):
+        progress.tell_record()
+        raise
+    finally:
+        progress.stop()
+    if as_json:
+        print_json(dict(outcome.result))
+    if not quiet:
+        print_outcome(outcome)
+    sys.stdout.flush()
+    return exit_status(outcome)
