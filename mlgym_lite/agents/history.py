@@ -15,6 +15,8 @@ from typing import Any, Literal
 from mlgym_lite.agents.protocol import ShownPicture
 from mlgym_lite.models.protocol import Message
 
+_SHOWN_PICTURES = 3
+"""Only the last steps with pictures show them again: they are large."""
 _WINDOW = re.compile(r"^\[File: (.+?) \(\d+ lines? total\)\]", re.MULTILINE)
 
 
@@ -49,6 +51,7 @@ def messages_of(
 ) -> list[dict[str, Any]]:
     """The conversation as the policy shows it."""
     hidden = _hidden(exchanges, policy, kept_observations) | set(range(omission.observations))
+    with_pictures = [at for at, exchange in enumerate(exchanges) if exchange.pictures and at not in hidden][-_SHOWN_PICTURES:]
     messages = [dict(message) for message in start]
     if omission.exchanges:
         messages.append({"role": "user", "content": f"[{omission.exchanges} earlier steps are left out here.]"})
@@ -60,7 +63,8 @@ def messages_of(
             if at in hidden:
                 messages += answers_to(exchange.reply, _left_out(exchange.raw))
             else:
-                messages += answers_to(exchange.reply, exchange.observation) + shown_pictures(exchange.pictures)
+                messages += answers_to(exchange.reply, exchange.observation)
+                messages += shown_pictures(exchange.pictures if at in with_pictures else ())
     return messages
 
 

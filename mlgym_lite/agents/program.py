@@ -17,7 +17,7 @@ from typing import Any, get_args
 from mlgym_lite.agents.protocol import Action, Observation, PlainAgent, Stop, StopReason
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.errors import AgentError
-from mlgym_lite.models.protocol import ModelUsage
+from mlgym_lite.models.protocol import ModelError, ModelUsage
 from mlgym_lite.processes import Conversation
 from mlgym_lite.services.protocol import ServiceCommand
 
@@ -83,7 +83,7 @@ class ProgramAgent(PlainAgent):
 
     def _decided(self, line: str) -> Action | Stop:
         try:
-            answer = json.loads(line)
+            answer = json.loads(line, parse_constant=_no_constant)
         except (ValueError, RecursionError) as error:
             raise self._ill_formed(line, f"is not JSON ({error})") from None
         if not isinstance(answer, dict) or not ("action" in answer) ^ ("stop" in answer):
@@ -107,7 +107,7 @@ class ProgramAgent(PlainAgent):
         if reason not in _REASONS:
             raise self._ill_formed(line, f'"reason" is one of {", ".join(_REASONS)}')
         if reason == "agent_error":
-            raise AgentError(f"{self.name}: {why}")
+            raise _failed(f"{self.name}: {why}", usage)
         return Stop(reason=reason, detail=why, usage=usage, details=details)
 
     def _usage(self, line: str, given: Any) -> ModelUsage:
@@ -124,6 +124,17 @@ class ProgramAgent(PlainAgent):
     def close(self) -> None:
         """Close its input and wait for it; then it is ended."""
         self._conversation.close()
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _failed(why: str, usage: ModelUsage) -> ModelError:
+    """The error of a program that failed, with what its last turn took of a model."""
+    error = ModelError(why)
+    error.usage = usage
+    return error
 
 
 def _is_used(name: str, value: Any) -> bool:

@@ -23,11 +23,9 @@ def command(runs: tuple[Path, ...], output: Path | None, live: bool, port: int) 
 
     RUNS are run directories, or folders of them. The page holds everything it needs; open it anywhere.
     """
-    from mlgym_lite.analysis.viewer.followed_run import FollowedRun
-
     if live and output is not None:
         raise click.UsageError("--output is for a page in a file; --live serves one that goes on")
-    found = [FollowedRun(path) for path in _run_directories(runs)]
+    found = _readable(_run_directories(runs))
     if live:
         _serve(found, port)
         return
@@ -37,7 +35,32 @@ def command(runs: tuple[Path, ...], output: Path | None, live: bool, port: int) 
     path = output or Path(f"{found[0].path.absolute().name}.html")
     _write(found, path)
     several = f"{len(found)} runs" if len(found) > 1 else "1 run"
-    click.echo(f"{path}: {several}, {sum(len(run.places) for run in found)} steps, {path.stat().st_size / 1e6:.1f} MB")
+    from mlgym_lite.cli.printing import harmless
+
+    size = f"{path.stat().st_size / 1e6:.1f} MB"
+    click.echo(harmless(f"{path}: {several}, {sum(len(run.places) for run in found)} steps, {size}"))
+    for run in found:
+        if run.trouble:
+            click.echo(harmless(f"shown in part: {run.trouble}"), err=True)
+
+
+def _readable(paths: list[Path]) -> list[FollowedRun]:
+    """The runs; one that cannot be read is told and left out, unless no other is left."""
+    from mlgym_lite.analysis.viewer.followed_run import FollowedRun
+    from mlgym_lite.cli.printing import harmless
+    from mlgym_lite.errors import ActionsError
+
+    found, troubles = [], []
+    for path in paths:
+        try:
+            found.append(FollowedRun(path))
+        except ActionsError as error:
+            troubles.append(str(error))
+    if not found:
+        raise ActionsError("\n".join(troubles))
+    for trouble in troubles:
+        click.echo(harmless(f"left out: {trouble}"), err=True)
+    return found
 
 
 def _run_directories(given: tuple[Path, ...]) -> list[Path]:
@@ -65,13 +88,16 @@ def _write(runs: list[FollowedRun], path: Path) -> None:
 
     if path.exists() and not _begins_with(path, MARK):
         raise OutputError(f"{path}: is there already and is no page of `mlgym-lite view`; name another --output")
-    aside = path.with_name(f".{path.name}.part")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with aside.open("w", encoding="utf-8") as file:
-            write_page(runs, file)
-        os.replace(aside, path)
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+                write_page(runs, file)
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}; name another --output") from error
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from mlgym_lite.agents.protocol import ShownPicture
 from mlgym_lite.episode.budget import Budget
 from mlgym_lite.episode.scoring import Scoring
+from mlgym_lite.errors import MLGymLiteError
 from mlgym_lite.isolation.output import KeptBytes
 from mlgym_lite.isolation.shell_run import ControlRequest, Served
 from mlgym_lite.services.protocol import Answer, Picture, Service
 
+logger = logging.getLogger(__name__)
+
 _MOST_PICTURES = 4
+_MOST_REPLY_BYTES = 60_000
 _UNREADABLE = Answer(ok=False, text="What was sent along with the request cannot be read.")
 
 
@@ -73,7 +77,13 @@ class ControlDesk:
         if not isinstance(arguments, list) or not all(isinstance(argument, str) for argument in arguments):
             return _UNREADABLE
         whole = [argument.encode("utf-8", "replace").decode("utf-8") for argument in arguments]  # without halves of characters
-        answer = self._services[command].answer(command, whole, content)
+        try:
+            answer = self._services[command].answer(command, whole, content)
+        except MLGymLiteError as error:
+            answer = Answer(ok=False, text=f"{command}: {error}")
+        except Exception:  # whatever a service meets outside, the episode goes on
+            logger.exception("service failed: %s", command)
+            answer = Answer(ok=False, text=f"{command}: failed on the engine's side; try something else.")
         for picture in answer.pictures:
             refusal = self._keep(picture, step)
             if refusal:
@@ -105,7 +115,9 @@ def _shown(request: str) -> str:
     return request[:40] if request.isprintable() and request else "The request"
 
 
-def _reply(reply: socket.socket | None, **content: Any) -> None:
+def _reply(reply: socket.socket | None, *, ok: bool, text: str) -> None:
+    """Send an answer, of as many bytes as the socket's buffer surely holds."""
+    content = {"ok": ok, "text": text.encode("utf-8", "replace")[:_MOST_REPLY_BYTES].decode("utf-8", "ignore")}
     if reply is not None:
         with contextlib.suppress(OSError):  # the tool that asked may be gone
-            reply.send(json.dumps(content).encode("utf-8"), socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
+            reply.send(json.dumps(content, ensure_ascii=False).encode("utf-8"), socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)

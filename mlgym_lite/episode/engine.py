@@ -295,12 +295,13 @@ class Episode:
         self._budget.usage += usage or ModelUsage()
         with self._budget.in_engine(), self._ends_on_failure():
             self._step_number += 1
+            self._said = (thought, usage, details)
             shown = shell_input(action)
             if shown.problem is not None:
                 step = self._made_step(action, f"{shown.problem}\n", 1, 0.0, {})
             else:
                 step = self._run_step(agent_shell, action, shown.text)
-            self._run.append_step(step_record(step, self._budget.total_seconds, thought, usage, details))
+            self._run.append_step(step_record(step, self._budget.total_seconds, *self._said))
             self._last_step = step
             return self._after_step(step)
 
@@ -329,7 +330,7 @@ class Episode:
             )  # fmt: skip
         except MLGymLiteError as error:  # a grading within the action failed: the action is recorded all the same
             step = self._made_step(action, f"{capture.finish().text}[{error}]\n", None, 0.0, {})
-            self._run.append_step(step_record(step, self._budget.total_seconds))
+            self._run.append_step(step_record(step, self._budget.total_seconds, *self._said))
             raise
         after = shell.usage()
         self._kept_outputs.add(result.output.kept_bytes)

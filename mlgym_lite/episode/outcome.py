@@ -10,7 +10,7 @@ from typing import Any, Literal
 from mlgym_lite.agents.protocol import ShownPicture
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import Task
-from mlgym_lite.episode.file_changes import FileChange
+from mlgym_lite.episode.file_changes import Changes
 from mlgym_lite.errors import GraderError, IsolationError, MLGymLiteError, OutputError, SandboxError
 from mlgym_lite.models.protocol import ModelError
 
@@ -93,7 +93,7 @@ class Step:
     resources: Mapping[str, float | int | None] = field(default_factory=dict)
     pictures: tuple[ShownPicture, ...] = ()
     """What the agent asked to see."""
-    changes: tuple[FileChange, ...] = ()
+    changes: Changes = field(default_factory=Changes)
     """What changed in the workspace."""
     notes: str = ""
     """What of the observation is the engine's own words, behind the output."""

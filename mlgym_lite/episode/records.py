@@ -132,7 +132,8 @@ def step_record(
         "tokens": {"input": usage.input_tokens, "output": usage.output_tokens} if usage and usage.calls else None,
         "cost": usage.cost_usd if usage and usage.calls else None,
         **({"pictures": [f"outputs/{Path(picture.path).name}" for picture in step.pictures]} if step.pictures else {}),
-        **({"changes": [asdict(change) for change in step.changes]} if step.changes else {}),
+        **({"changes": [asdict(change) for change in step.changes.files]} if step.changes.files else {}),
+        **({} if step.changes.is_complete else {"changes_complete": False}),
         **({"details": dict(details)} if details else {}),
     }
 

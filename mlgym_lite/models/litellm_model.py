@@ -28,6 +28,7 @@ from mlgym_lite.models.protocol import (
 )
 
 _TOO_LONG = re.compile(r"context.?(length|window)|maximum context|too many tokens|too long|exceeds? .{0,40}(context|token)", re.I)
+_TOO_LARGE = 413
 _USED_UP = re.compile(r"insufficient_quota|exceeded your current quota|billing", re.I)
 _NO_KEY = re.compile(r"missing credentials|api_key client option must be set|missing .{0,20}api.?key", re.I)
 
@@ -188,7 +189,8 @@ class LiteLLMModel:
         if "connection error" in why.lower():
             where = self._options.base_url or "the provider"
             why = f"{where} cannot be reached, or broke off: {why}\n  Does a server listen there? --base-url says where"
-        kind = RequestRefused if isinstance(error, library.BadRequestError) else ModelError
+        is_refused = isinstance(error, library.BadRequestError) or getattr(error, "status_code", None) == _TOO_LARGE
+        kind = RequestRefused if is_refused else ModelError
         return kind(f"{self.name}: {why}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,11 @@ Rank = Callable[[str, Sequence[str]], Sequence[float]]
 _MOST_NOTE_CHARACTERS = 8_000
 _MOST_NOTES = 1_000
 _MOST_FILES = 2_000
+_MOST_RANKED_CHARACTERS = 1_000_000
+"""Of the newest notes; older ones are not looked at."""
+_AT_ONCE = 64
+"""Texts in one request to a model of embeddings."""
 _SHOWN = 3
-_MOST_SHOWN = 20
 _UNPRINTED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -68,7 +72,7 @@ class MemoryService:
                 self._folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise OutputError(f"{self._folder}: cannot be made for notes: {error.strerror or error}") from error
-            self._file = self._folder / f"{self._episode}.jsonl"
+            self._file = self._folder / f"{self._episode}-{secrets.token_hex(4)}.jsonl"  # runs of one name stay apart
 
     def answer(self, command: str, arguments: Sequence[str], attached: bytes) -> Answer:
         """Keep a note, or find some."""
@@ -94,13 +98,13 @@ class MemoryService:
         return Answer(ok=True, text=f"Note {number} is kept.")
 
     def _read(self, question: str) -> Answer:
-        notes = self._notes()
+        notes = _newest(self._notes())
         if not notes:
             return Answer(ok=True, text="There are no notes yet.")
         total = f"{len(notes)} note{'' if len(notes) == 1 else 's'} in all"
         if not question:
             return Answer(ok=True, text=_listed(f"The last notes ({total}):", notes[-_SHOWN:], self._episode))
-        remark = ""
+        question, remark = question[:_MOST_NOTE_CHARACTERS], ""
         try:
             rank: Rank = self._by_meaning if self._embed is not None else by_words
             fits = rank(question, [note.text for note in notes])
@@ -126,8 +130,10 @@ class MemoryService:
 
         assert self._embed is not None
         unknown = [text for text in dict.fromkeys(texts) if text not in self._vectors]
-        *vectors, asked = self._embed([*unknown, question])
-        self._vectors.update(zip(unknown, vectors, strict=True))
+        for start in range(0, len(unknown), _AT_ONCE):
+            part = unknown[start : start + _AT_ONCE]
+            self._vectors.update(zip(part, self._embed(part), strict=True))
+        [asked] = self._embed([question])
         table = np.asarray([self._vectors[text] for text in texts], dtype=float)
         target = np.asarray(asked, dtype=float)
         lengths = np.linalg.norm(table, axis=1) * np.linalg.norm(target)
@@ -148,6 +154,15 @@ def by_words(question: str, texts: Sequence[str]) -> Sequence[float]:
         return [0.0] * len(texts)
     index.index(words, **quiet)
     return [float(value) for value in index.get_scores(asked)]
+
+
+def _newest(notes: list[Note]) -> list[Note]:
+    """As many of the last notes as are looked at."""
+    left, first = _MOST_RANKED_CHARACTERS, len(notes)
+    while first and left >= len(notes[first - 1].text):
+        first -= 1
+        left -= len(notes[first].text)
+    return notes[first:]
 
 
 def _notes_in(file: Path) -> list[Note]:
@@ -175,4 +190,9 @@ def _written(file: Path) -> float:
 
 def _listed(head: str, notes: Sequence[Note], own: str) -> str:
     """The notes below a head, those of other episodes with their name."""
-    return "\n".join([head, *(f"- {note.text}" + (f"  [{note.episode}]" if note.episode != own else "") for note in notes)])
+    return "\n".join(
+        [
+            head,
+            *("- " + note.text.replace("\n", "\n  ") + (f"  [{note.episode}]" if note.episode != own else "") for note in notes),
+        ]
+    )

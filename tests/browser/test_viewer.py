@@ -210,6 +210,39 @@ def test_what_a_run_printed_harms_nobody(tmp_path: Path, watched: Callable[..., 
     assert "<script>window" not in text and "onerror=alert(2)" not in text
 
 
+def test_records_of_any_program_are_shown(tmp_path: Path, watched: Callable[..., Watched]) -> None:
+    """What a program writes as its details may have any form; a broken line costs the rest of that run and nothing else."""
+    odd: list[Any] = [
+        {"reply": "text"}, {"prompt": "You are"}, {"rejected": ["bad"]}, {"rejected": 5}, {"reply": {"tool_calls": [{}, 3]}},
+        {"loss": float("nan"), "deep": [{"x": float("inf")}]}, {"prompt": [1], "rejected": {"reply": 1}}, [], "text",
+    ]  # fmt: skip
+    run = write_run(
+        tmp_path / "odd", [step_line(number, details=details) for number, details in enumerate(odd, 1)], result_of(1.0)
+    )
+    broken = write_run(tmp_path / "broken", [step_line(1)])
+    with (broken / "trajectory.jsonl").open("ab") as file:
+        file.write(b"\x00\xff{broken\n" + json.dumps(step_line(2)).encode() + b"\n")
+    page = watched().open(view(run, broken, output=tmp_path / "page.html"))
+    page.keyboard.press("j")
+    page.keyboard.press("e")
+    page.locator(f"#r0s{len(odd) - 1} .body pre.action").wait_for()
+    assert page.locator(".column").nth(0).locator(".body .facts").count() == len(odd)
+    assert "nan" in page.locator("#r0s5 .body").inner_text()
+    assert page.locator(".column").nth(1).locator(".step").count() == 1
+    assert "line 2: is no step" in page.locator(".ending").nth(1).inner_text()
+
+
+@pytest.mark.parametrize("scores", [(0.1 + 0.2, 0.3), (1e300, -1e300), (5e-324, 0.0), (-0.0, 0.0), (1e17, 1e17 + 16)])
+def test_scores_of_any_size_are_drawn(tmp_path: Path, watched: Callable[..., Watched], scores: tuple[float, float]) -> None:
+    """Nearly equal, huge and tiny ones do not hold up the page."""
+    attempts = [an_attempt(number, score) for number, score in enumerate(scores, 1)]
+    steps = [step_line(number, scores=[attempt]) for number, attempt in enumerate(attempts, 1)]
+    run = write_run(tmp_path / "run", steps, result_of(scores[0], attempts=attempts), baseline={"metrics": {"Score": scores[1]}})
+    page = watched().open(view(run, output=tmp_path / "page.html"))
+    assert page.locator(".chart").first.locator(".dot").count() == 2
+    assert page.locator(".chart").first.locator(".grid").count() <= 12
+
+
 def test_it_is_read_on_a_phone(tmp_path: Path, watched: Callable[..., Watched]) -> None:
     """Nothing is wider than the screen, one run is seen at a time, and a tab leads to the other."""
     page = watched(390, 800).open(view(*two_runs(tmp_path), output=tmp_path / "page.html"))

@@ -92,7 +92,7 @@ def test_a_program_may_tell_that_it_failed(play: Play, tmp_path: Path) -> None:
         ("sys.stdin.readline(); say(action='ls', reason='cost_limit')", '"reason" goes with "stop"'),
         ("sys.stdin.readline(); say(action='ls', usage={'x': 1})", '"usage" is'),
         ("sys.stdin.readline(); say(action='ls', usage={'input_tokens': '7'})", '"usage" is'),
-        ("sys.stdin.readline(); say(action='ls', usage={'cost_usd': float('nan')})", '"usage" is'),
+        ("sys.stdin.readline(); say(action='ls', usage={'cost_usd': float('nan')})", "NaN is no number of JSON"),
         ("sys.stdin.readline(); say(action='ls', usage={'calls': True})", '"usage" is'),
         ("sys.stdin.readline(); say(action='ls', usage=[1])", '"usage" is'),
         ("sys.stdin.readline(); os.write(1, b'\\xff\\n'); time.sleep(60)", "utf-8"),

@@ -83,7 +83,7 @@ def test_atif_holds_pictures_and_changes(
     (result,) = json.loads(file.read_text(encoding="utf-8"))["steps"][-1]["observation"]["results"]
     source = result["content"][1]["source"]
     assert source["media_type"] == "image/png" and Path(source["path"]).read_bytes().startswith(b"\x89PNG")
-    assert [change["path"] for change in result["extra"]["changes"]] == ["a.png", "answer.txt"]
+    assert [change["path"] for change in result["extra"]["changes"]] == ["answer.txt", "a.png"]
 
 
 def test_atif_holds_everything(run_directory: Path, tmp_path: Path) -> None:

@@ -69,9 +69,9 @@ class LineEpisode:
         self._send({"stop": stop.detail, "reason": stop.reason}, stop.usage, stop.details)
         self.outcome = "ended"
 
-    def fail(self, why: str) -> None:
+    def fail(self, why: str, usage: ModelUsage | None = None, details: Mapping[str, Any] | None = None) -> None:
         """The agent itself failed."""
-        self._send({"stop": why, "reason": "agent_error"}, None, None)
+        self._send({"stop": why, "reason": "agent_error"}, usage, details)
         self.outcome = "ended"
 
     def _send(self, answer: dict[str, Any], usage: ModelUsage | None, details: Mapping[str, Any] | None) -> None:

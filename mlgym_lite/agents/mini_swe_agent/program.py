@@ -72,13 +72,16 @@ def _play(episode: LineEpisode, options: argparse.Namespace) -> Stop | None:
     try:
         ended = agent.run(episode.observation.text)
     except AgentError as error:
-        raise AgentError(f"{name}: {error}") from error
+        episode.fail(f"{name}: {error}", agent.unrecorded, agent.unrecorded_details)
+        return None
     except Exception as error:
         if not type(error).__module__.startswith(("litellm", "openai", "httpx")):
             raise
         told = client.told(error)
         if not isinstance(told, ContextOverflow):
-            raise AgentError(str(told).replace(_MISLEADING, "")) from error  # those settings are not read here
+            why = str(told).replace(_MISLEADING, "")  # those settings are not read here
+            episode.fail(why, agent.unrecorded, agent.unrecorded_details)
+            return None
         return Stop(reason="context_limit", detail=str(told), usage=agent.unrecorded, details=agent.unrecorded_details)
     return None if episode.outcome is not None else _stop(agent, ended["exit_status"], options)
 

@@ -43,6 +43,8 @@ class FollowedRun:
         self.places: list[StepPlace] = []
         self.first: Mapping[str, Any] = {}
         """The first step's line, which has what a language model was told."""
+        self.trouble: str | None = None
+        """Why the rest of it cannot be read."""
         self._read_bytes = 0
         self._scores: list[Mapping[str, Any]] = []
 
@@ -54,14 +56,19 @@ class FollowedRun:
     def refresh(self) -> bool:
         """Take up what is new; whether anything is. A line that is still being written is left for the next time.
 
-        Raises:
-            ActionsError: A file cannot be read or is not what it should be.
+        What cannot be read is told in `trouble`; what was read before stays.
         """
-        new = self._take_lines()
-        result = self.path / "result.json"
-        if self.result is None and result.is_file():
-            self.result = recorded_json(result)
-            new = True
+        if self.trouble is not None:
+            return False
+        try:
+            new = self._take_lines()
+            result = self.path / "result.json"
+            if self.result is None and result.is_file():
+                self.result = recorded_json(result)
+                new = True
+        except ActionsError as error:
+            self.trouble = str(error)
+            return True
         return new
 
     def step(self, at: int) -> Mapping[str, Any]:
@@ -93,9 +100,10 @@ class FollowedRun:
         except (ValueError, RecursionError) as error:
             number = len(self.places) + 1
             raise ActionsError(f"{self.path / 'trajectory.jsonl'}: line {number}: is no step: {error}") from error
+        summary = step_summary(step)
         if not self.places:
             self.first = step
         self.places.append(StepPlace(start=self._read_bytes, length=len(line)))
-        self.summaries.append(step_summary(step))
+        self.summaries.append(summary)
         self._scores += step.get("scores") or []
         self._read_bytes += len(line)

@@ -9,7 +9,6 @@ printed link has. Whoever asks for news waits until there is some, or for a whil
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 from collections.abc import Sequence
@@ -20,13 +19,15 @@ from urllib.parse import parse_qs, urlsplit
 from mlgym_lite import __version__
 from mlgym_lite.analysis.viewer.followed_run import FollowedRun
 from mlgym_lite.analysis.viewer.page import live_page
+from mlgym_lite.analysis.viewer.page_json import page_json
 from mlgym_lite.analysis.viewer.run_data import run_data, start_data, step_details
-from mlgym_lite.errors import ActionsError
 
 _LOOK_SECONDS = 0.25
 """How often files are looked at: they may lie on a file system that tells of no changes."""
 _WAIT_SECONDS = 20.0
 _MOST_STEPS = 200
+_SILENT_SECONDS = 30.0
+_MOST_CONNECTIONS = 64
 
 
 class LiveServer:
@@ -39,8 +40,7 @@ class LiveServer:
         self._seen = 1
         self._stopping = threading.Event()
         self._secret = secrets.token_urlsafe(18)
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler_for(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), _handler_for(self))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/{self._secret}/"
 
     def serve_forever(self) -> None:
@@ -90,8 +90,21 @@ class LiveServer:
             return {"version": __version__, "seen": self._seen, "runs": [run_data(run) for run in self._runs]}
 
 
+class _Server(ThreadingHTTPServer):
+    """A thread for each connection, but only so many: others can connect, too."""
+
+    daemon_threads = True
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, or close it."""
+        if threading.active_count() > _MOST_CONNECTIONS:
+            self.shutdown_request(request)
+        else:
+            super().process_request(request, client_address)
+
+
 def _json(content: Any) -> tuple[str, str]:
-    return "application/json", json.dumps(content, ensure_ascii=True)
+    return "application/json", page_json(content)
 
 
 def _handler_for(server: LiveServer) -> type[BaseHTTPRequestHandler]:
@@ -99,6 +112,7 @@ def _handler_for(server: LiveServer) -> type[BaseHTTPRequestHandler]:
         """Answers one connection's requests."""
 
         protocol_version = "HTTP/1.1"
+        timeout = _SILENT_SECONDS
 
         def log_message(self, format: str, *arguments: Any) -> None:
             """Nothing goes to stderr."""
@@ -109,7 +123,7 @@ def _handler_for(server: LiveServer) -> type[BaseHTTPRequestHandler]:
                 answer = server.answer_to(self.path)
             except (ValueError, IndexError):
                 answer = None
-            except ActionsError as error:
+            except OSError as error:
                 self._send(500, "text/plain; charset=utf-8", str(error))
                 return
             if answer is None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import json
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, TextIO
 
 from mlgym_lite import __version__
 from mlgym_lite.analysis.viewer.followed_run import FollowedRun
+from mlgym_lite.analysis.viewer.page_json import page_json
 from mlgym_lite.analysis.viewer.run_data import run_data, start_data, step_details
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
@@ -63,9 +63,8 @@ def _chunks(run: FollowedRun) -> Iterator[tuple[int, str]]:
 
 def _packed(content: Any) -> str:
     """JSON, deflated, as base64: nothing in it can end the element that holds it."""
-    text = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
     packer = zlib.compressobj(6, zlib.DEFLATED, -15)
-    return base64.b64encode(packer.compress(text.encode("ascii")) + packer.flush()).decode("ascii")
+    return base64.b64encode(packer.compress(page_json(content).encode("ascii")) + packer.flush()).decode("ascii")
 
 
 def _script() -> str:

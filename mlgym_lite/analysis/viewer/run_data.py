@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlgym_lite.analysis.viewer.followed_run import FollowedRun
-from mlgym_lite.analysis.viewer.step_data import step_detail
+from mlgym_lite.analysis.viewer.step_data import rejected_replies, step_detail
 
 
 def run_data(run: FollowedRun) -> dict[str, Any]:
@@ -31,17 +31,20 @@ def run_data(run: FollowedRun) -> dict[str, Any]:
             for key in ("ending", "score", "improvement", "usage", "seconds", "resources", "validations_used")
         },
         "weakened": (result.get("isolation") or {}).get("weakened") or [],
-        "stop": _stopped(result.get("stop_details") or {}),
+        "stop": rejected_replies(result.get("stop_details")),
+        "trouble": run.trouble,
         "steps": run.summaries,
     }
 
 
 def start_data(run: FollowedRun) -> dict[str, Any]:
     """What stood before the first step: the instruction, and what a language model was told."""
-    prompt = (run.first.get("details") or {}).get("prompt") or []
+    details = run.first.get("details")
+    prompt = details.get("prompt") if isinstance(details, dict) else None
+    messages = [message for message in prompt if isinstance(message, dict)] if isinstance(prompt, list) else []
     return {
         "instruction": run.run.get("instruction") or "",
-        "prompt": [{"role": message.get("role"), "content": str(message.get("content"))} for message in prompt],
+        "prompt": [{"role": str(message.get("role")), "content": str(message.get("content"))} for message in messages],
     }
 
 
@@ -72,11 +75,3 @@ def _attempt(attempt: Mapping[str, Any], metric: Mapping[str, Any]) -> dict[str,
         "metrics": metrics,
         "rejected": attempt.get("rejected"),
     }
-
-
-def _stopped(details: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Replies that ended the episode instead of a step."""
-    rejected = details.get("rejected") or []
-    return [
-        {"reply": str((entry.get("reply") or {}).get("content") or ""), "error": entry.get("error", "")} for entry in rejected
-    ]

@@ -21,16 +21,16 @@ const ticks = (low, high, wanted, unit) => {
   const base = unit === bytes ? 1024 ** Math.max(0, Math.floor(Math.log2(raw) / 10)) : 1;
   const power = base * 10 ** Math.floor(Math.log10(raw / base));
   const size = [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= raw * 0.999);
-  const found = [];
-  for (let at = Math.ceil(low / size - 1e-9); at * size <= high + size * 1e-9; at += 1) found.push(Number((at * size).toPrecision(12)));
-  return found;
+  const first = Math.ceil(low / size - 1e-9);
+  const many = Math.min(3 * wanted, Math.floor(high / size + 1e-9) - first + 1);
+  return Array.from({ length: Math.max(0, many) }, (_, at) => Number(((first + at) * size).toPrecision(12)));
 };
 
 const range = (values, { zero }) => {
   let low = Math.min(...values);
   let high = Math.max(...values);
   if (zero) low = Math.min(0, low);
-  if (low === high) [low, high] = [low - (Math.abs(low) || 1) * 0.1, high + (Math.abs(high) || 1) * 0.1];
+  if (high - low <= 1e-9 * Math.max(Math.abs(low), Math.abs(high))) [low, high] = [low - (Math.abs(low) || 1) * 0.1, high + (Math.abs(high) || 1) * 0.1];
   const room = (high - low) * 0.05;
   return [zero ? low : low - room, high + room];
 };

@@ -41,7 +41,7 @@ const search = {
     for (const [run, shown] of store.runs.entries()) {
       if (!columns.isShown(run)) continue;
       for (let at = 0; at < shown.chunks.length; at += 1) {
-        const details = await store.chunk(run, at);
+        const details = await store.chunk(run, at).catch(() => []);
         if (turn !== this.turn) return;
         details.forEach((detail, place) => {
           if (this.isIn(detail)) this.found.push({ run, step: shown.chunks[at] + place });

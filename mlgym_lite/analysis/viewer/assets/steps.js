@@ -136,6 +136,7 @@ const steps = {
       ...this.part("observation", detail.observation || "(nothing was printed)", "observation"),
       ...detail.pictures.map((picture) => el("img", { class: "picture", src: picture, alt: "a picture that the agent asked to see" })),
       ...detail.changes.flatMap((change) => this.change(change)),
+      ...(detail.changes_complete ? [] : [el("p", { class: "quiet", text: "More may have changed: not all of the workspace was looked at." })]),
       ...further,
       el("p", { class: "quiet facts", text: visible(facts.join(" \u00b7 ")) }),
     ];
@@ -165,6 +166,7 @@ const steps = {
 
   ending(run) {
     const shown = store.runs[run];
+    if (shown.trouble) return [el("pre", { class: "bad", text: visible(shown.trouble) })];
     if (!shown.ending) return [el("p", { class: "quiet", text: endingWords(shown) })];
     const { fault, detail } = shown.ending;
     const time = shown.seconds || {};

@@ -60,6 +60,7 @@ const FAULTS = {
 };
 
 const endingWords = (run) => {
+  if (run.trouble) return "cannot be read";
   if (!run.ending) return live ? "goes on" : "no result: it goes on, or was killed";
   const { reason, fault, autosubmitted } = run.ending;
   return `${reason.replace(/_/g, " ")}${autosubmitted ? ", scored as it was" : ""}`;
@@ -69,11 +70,11 @@ const endingWords = (run) => {
 const marked = (text, word) => {
   if (!word) return [document.createTextNode(text)];
   const nodes = [];
-  const lower = text.toLowerCase();
   let at = 0;
-  for (let found = lower.indexOf(word); found >= 0 && nodes.length < 2000; found = lower.indexOf(word, at)) {
-    nodes.push(document.createTextNode(text.slice(at, found)), el("mark", { text: text.slice(found, found + word.length) }));
-    at = found + word.length;
+  for (const found of text.matchAll(new RegExp(word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "gi"))) {
+    if (nodes.length > 2000) break;
+    nodes.push(document.createTextNode(text.slice(at, found.index)), el("mark", { text: found[0] }));
+    at = found.index + found[0].length;
   }
   nodes.push(document.createTextNode(text.slice(at)));
   return nodes;
