@@ -27,7 +27,7 @@ def test_an_exported_run_replays(
     assert (ended.status, ended.out) == (0, "") and "wrote" in ended.err
     replayed = mlgym("replay", tmp_path / recording)
     assert replayed.status == 0, replayed.err
-    assert "score at step 3: recorded {'Score': 3.0}, replayed {'Score': 3.0}: agrees" in replayed.err
+    assert "score at step 3: recorded Score = 3, replayed Score = 3: agrees" in replayed.err
     mlgym("export", tmp_path / "run", "--format", kind, "--output", tmp_path / output).told_one_error(7, "already there")
 
 
