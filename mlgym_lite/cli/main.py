@@ -26,6 +26,7 @@ _COMMANDS = {
     "shell": "Work on a task yourself, in the agent's sandbox.",
     "replay": "Run recorded actions again and compare.",
     "view": "Show runs side by side in one HTML page.",
+    "report": "Compare agents over many runs: scores, AUP, cost.",
     "export": "Write a run as ATIF or as MLGym's trajectory.",
     "serve-script": "Answer a model client from a file, to debug agents.",
     "import": "Make a task folder from a task of MLGym.",
