@@ -32,7 +32,7 @@ def report_page(report: Report, plots: Mapping[str, DrawnPlots], remark: str = "
     groups = "".join(_group(at, group, plots.get(group.group.label, ())) for at, group in enumerate(report.groups))
     told = f'<p class="quiet">{_text(remark)}</p>\n' if remark else ""
     return (
-        f"{_head(style)}<h1>Report on {_text(f'{report.runs:,}')} runs</h1>\n<p>{_text(summary(report))}</p>\n{told}"
+        f"{_head(style)}<h1>Report on runs</h1>\n<p>{_text(summary(report))}</p>\n{told}"
         f'{_contents(report)}{_problems(report)}{groups}<p class="quiet">Made by mlgym-lite {_text(__version__)}.</p>\n'
         "</main>\n</body>\n</html>\n"
     )
