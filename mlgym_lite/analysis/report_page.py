@@ -14,7 +14,7 @@ from pathlib import Path
 from mlgym_lite import __version__
 from mlgym_lite.analysis.plots import Plot
 from mlgym_lite.analysis.report import GroupReport, Report
-from mlgym_lite.analysis.report_tables import summary, tables_of
+from mlgym_lite.analysis.report_tables import counted, summary, tables_of
 from mlgym_lite.analysis.shown_text import harmless
 from mlgym_lite.analysis.tables import as_html
 
@@ -69,11 +69,11 @@ def _group(at: int, group: GroupReport, plots: DrawnPlots) -> str:
     notes = "".join(f'<p class="quiet">{_text(note)}</p>\n' for note in group.notes)
     aup, *others = tables_of(group)
     pictures = "".join(_figure(plot, picture) for plot, picture in plots)
-    left_out = f" {group.left_out} runs beyond the first {group.k} are left out." if group.left_out else ""
+    left_out = f" Left out by --k: {group.left_out}." if group.left_out else ""
     label = group.group.label[:1].upper() + group.group.label[1:]
     counts = (
-        f"{group.runs} runs, {group.unfinished} unfinished; {len(group.methods)} agents, {len(group.tasks)} tasks, "
-        f"{group.k} runs expected of each.{left_out}"
+        f"Runs: {group.runs}, of which unfinished: {group.unfinished}. Agents: {len(group.methods)}. Tasks: {len(group.tasks)}. "
+        f"Expected of each agent in each task: {counted(group.k, 'run')}.{left_out}"
     )
     return (
         f'<article id="group-{at}">\n<h2>{_text(label)}</h2>\n<p>{_text(counts)}</p>\n{notes}'

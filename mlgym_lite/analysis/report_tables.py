@@ -29,7 +29,7 @@ def summary(report: Report) -> str:
     broken = len(report.problems)
     parts = [f"{report.scored} scored", f"{without} without a submission's score", f"{report.unfinished} unfinished"]
     parts += [f"{broken} could not be read"] if broken else []
-    return f"{_counted(report.runs + broken, 'run')}: {', '.join(parts)}."
+    return f"{counted(report.runs + broken, 'run')}: {', '.join(parts)}."
 
 
 def tables_of(group: GroupReport) -> list[Table]:
@@ -83,7 +83,7 @@ def aup_table(group: GroupReport) -> Table:
     )
     heads = ("", "AUP, best attempt", "AUP, best submission", "fixed AUP, best attempt", "fixed AUP, best submission")
     note = (
-        f"AUP as in MLGym, over {_counted(len(group.tasks), 'task')}, to tau_max = {aup.tau_max:g}, which these scores set: "
+        f"AUP as in MLGym, over {counted(len(group.tasks), 'task')}, to tau_max = {aup.tau_max:g}, which these scores set: "
         "compare it within this table only. Fixed: from 0 to 1 whatever the scores; only what reaches the baseline counts."
     )
     return Table(name="aup", title="Area under the performance profile", heads=heads, rows=rows, note=note)
@@ -226,7 +226,7 @@ def _missing(group: GroupReport) -> list[Table]:
         if cell.runs < group.k or unscored:
             rows.append((words(task.name), words(name), amount(group.k - cell.runs, 0), amount(unscored, 0)))
     heads = ("", "who", "runs missing", "runs without a score")
-    note = f"{_counted(group.k, 'run')} expected of each task and method."
+    note = f"{counted(group.k, 'run')} expected of each task and method."
     return [Table(name="missing", title="What is missing", heads=heads, rows=tuple(rows), note=note)] if rows else []
 
 
@@ -234,5 +234,6 @@ def _share(count: int, total: int) -> str:
     return f"{100 * count / total:.0f} %" if total else "—"
 
 
-def _counted(count: int, thing: str) -> str:
+def counted(count: int, thing: str) -> str:
+    """A number of things in words."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"

@@ -52,7 +52,7 @@ def command(folders: tuple[Path, ...], as_json: bool, form: Format | None, outpu
         read = read_runs(found)
     _tell_problems(read.problems)
     if not read.runs:
-        raise ActionsError(f"none of the {len(read.problems)} runs could be read")
+        raise ActionsError(f"no run could be read, of {len(read.problems)}; the lines above say why")
     report = report_on(read.runs, read.problems, k=k)
     if as_json or form is not None or output is None:
         _print(report, "json" if as_json else form or "table")
@@ -120,7 +120,7 @@ def _print_tables(report: Report) -> None:
         for note in group.notes:
             console.print(harmless(note))
         if group.left_out:
-            console.print(f"{group.left_out} runs beyond the first {group.k} are left out (--k).")
+            console.print(f"Left out by --k: {group.left_out}.")
         console.print()
         for table in tables_of(group):
             print_table(table, console)
