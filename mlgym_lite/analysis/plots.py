@@ -124,14 +124,21 @@ def _line(names: Sequence[str], name: str) -> dict[str, Any]:
 
 
 def _text(name: str) -> str:
-    """A name that is neither a formula nor, for a `_` at its beginning, left out of the legend."""
-    shown = shown_name(name).replace("$", r"\$")
+    """A name that is neither a formula nor, for a `_` at its beginning, left out of the legend; long ones lack their middle."""
+    shown = shown_name(name)
+    shown = shown if len(shown) <= _LONGEST_LABEL else f"{shown[: _LONGEST_LABEL // 2]}…{shown[1 - _LONGEST_LABEL // 2 :]}"
+    shown = shown.replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
 
-def _legend(figure: Figure, axes: Axes, columns: int = 2) -> None:
+_LONGEST_LABEL = 36
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Below the plot, in as many columns as there is room for."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
+        columns = max(1, min(4, 80 // (max(map(len, labels)) + 6)))
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
 
 
@@ -203,7 +210,8 @@ def _scores(group: GroupReport) -> Figure:
     from matplotlib.lines import Line2D
 
     keys = [Line2D([], [], label=_text(name), marker="o", markersize=3, **_line(names, name)) for name in names]
-    figure.legend(handles=keys, loc="outside lower center", ncols=min(4, columns + 1), frameon=False, fontsize=8)
+    fitting = max(1, min(4, 40 * columns // (max(len(_text(name)) for name in names) + 6)))
+    figure.legend(handles=keys, loc="outside lower center", ncols=fitting, frameon=False, fontsize=8)
     return figure
 
 
@@ -237,16 +245,12 @@ def _endings(group: GroupReport) -> Figure:
         if any(counts):
             axes.barh(range(len(names)), counts, left=left, color=_FAULT_COLOURS[fault], label=shown, height=0.7)
             left = [before + count for before, count in zip(left, counts, strict=True)]
-    axes.yaxis.set_ticks([float(at) for at in range(len(names))], labels=[_text(_short(name)) for name in names])
+    axes.yaxis.set_ticks([float(at) for at in range(len(names))], labels=[_text(name) for name in names])
     axes.invert_yaxis()
     axes.set_xlabel("runs")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend(figure, axes, columns=4)
+    _legend(figure, axes)
     return figure
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 28 else name[:27] + "…"
 
 
 def _ended(totals: MethodTotals, fault: str) -> int:

@@ -32,9 +32,9 @@ def read_runs(folders: Iterable[RunFolder]) -> ReadRuns:
             problems.append(str(error))
             continue
         same = {name: shared.setdefault(value, value) for name in _SHARED for value in (getattr(run, name),)}
-        runs.append(replace(run, **same))  # type: ignore[arg-type]  # each is equal to what it replaces
+        runs.append(replace(run, path=folder.place, **same))  # type: ignore[arg-type]  # each is equal to what it replaces
     return ReadRuns(runs=tuple(runs), problems=tuple(problems))
 
 
-_SHARED = ("group", "method", "task", "digest", "reason", "fault", "mechanism", "steps", "actions")
+_SHARED = ("group", "method", "task", "digest", "reason", "fault", "mechanism", "steps", "actions", "baseline", "gpu_seconds")
 """Fields that many runs have alike, and then hold together."""

@@ -15,28 +15,34 @@ from mlgym_lite.analysis.scored_run import Source
 from mlgym_lite.errors import ActionsError
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunFolder:
-    """A directory that holds one run."""
+    """A directory that holds one run; as a text, which takes less memory than a Path."""
 
-    path: Path
+    place: str
     source: Source
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return Path(self.place)
 
 
 def run_folders(given: Sequence[Path]) -> list[RunFolder]:
-    """Every run directory at or below the given folders, by path; each once.
+    """Every run directory at or below the given folders, in order; each once.
 
     Raises:
         ActionsError: One of them is no folder, cannot be read, or holds no run.
     """
-    found: dict[Path, RunFolder] = {}
+    found: dict[str, RunFolder] = {}
     for folder in given:
         if not folder.is_dir():
             raise ActionsError(f"{folder}: is not a folder; {_EXPECTED}")
         below = list(_below(folder))
         if not below:
             raise ActionsError(f"{folder}: holds no run; {_EXPECTED}")
-        found.update({run.path.resolve(): run for run in below if run.path.resolve() not in found})
+        for run in below:
+            found.setdefault(os.path.realpath(run.place) if len(given) > 1 else run.place, run)
     return list(found.values())
 
 
@@ -46,21 +52,21 @@ _EXPECTED = (
 
 
 def _below(folder: Path) -> Iterator[RunFolder]:
-    waiting = [folder]
+    waiting = [str(folder)]
     while waiting:
         path = waiting.pop()
         try:
             with os.scandir(path) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name, reverse=True)
         except OSError as error:
-            if path == folder:
+            if path == str(folder):
                 raise ActionsError(f"{folder}: cannot be read: {error.strerror or error}") from error
             continue  # such as lost+found; a run directory that cannot be read is told when its files are read
-        source = _source(path, [entry.name for entry in entries])
+        source = _source(Path(path), [entry.name for entry in entries])
         if source is not None:
-            yield RunFolder(path=path, source=source)
+            yield RunFolder(place=path, source=source)
         else:
-            waiting += [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+            waiting += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def _source(path: Path, names: list[str]) -> Source | None:
