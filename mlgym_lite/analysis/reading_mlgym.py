@@ -41,7 +41,8 @@ def read_mlgym_run(path: Path) -> ScoredRun:
     recording = _recording(trajectories[0], content) if trajectories else None
     try:
         if recording is not None and recording.exported is not None:
-            return our_run(path, recording.exported["run"], recording.exported.get("result"), _counted(recording))
+            result = None if recording.exported.get("result") is None else table(recording.exported, "result")
+            return our_run(path, recording.exported["run"], result, _counted(recording))
         results = _results(path)
         return _run(path, _name(path, trajectories), content, recording, results)
     except RecordError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -45,7 +44,7 @@ def text(content: Mapping[str, Any], key: str) -> str | None:
 
 
 def number(content: Mapping[str, Any], key: str) -> float | None:
-    """The finite number under a key."""
+    """The number under a key."""
     value = content.get(key)
     if value is not None and not is_number(value):
         raise RecordError(f"{key!r}: expected a number, not {value!r:.60}")
@@ -59,5 +58,9 @@ def whole_number(content: Mapping[str, Any], key: str) -> int | None:
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether it is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    """Whether it is a number that can be reckoned with."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST
+
+
+_LARGEST = 1e100
+"""Sums of what is larger might be infinite; nothing that a run measures is."""

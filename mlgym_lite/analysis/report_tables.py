@@ -81,12 +81,14 @@ def aup_table(group: GroupReport) -> Table:
         (words(name), *(amount(column[name], best=column[name] == top) for column, top in zip(columns, highest, strict=True)))
         for name in names
     )
-    heads = ("", "AUP, best attempt", "AUP, best submission", "fixed AUP, best attempt", "fixed AUP, best submission")
+    heads = ("", "AUP attempt", "AUP submission", "fixed attempt", "fixed submission")
     note = (
         f"AUP as in MLGym, over {counted(len(group.tasks), 'task')}, to tau_max = {aup.tau_max:g}, which these scores set: "
         "compare it within this table only. Fixed: from 0 to 1 whatever the scores; only what reaches the baseline counts."
     )
-    return Table(name="aup", title="Area under the performance profile", heads=heads, rows=rows, note=note)
+    return Table(
+        name="aup", title=f"Area under the performance profile (AUP) of the best of {group.k}", heads=heads, rows=rows, note=note
+    )
 
 
 def _best(group: GroupReport, kind: Literal["attempt", "submission"]) -> Table:
@@ -226,7 +228,7 @@ def _missing(group: GroupReport) -> list[Table]:
         if cell.runs < group.k or unscored:
             rows.append((words(task.name), words(name), amount(group.k - cell.runs, 0), amount(unscored, 0)))
     heads = ("", "who", "runs missing", "runs without a score")
-    note = f"{counted(group.k, 'run')} expected of each task and method."
+    note = f"{counted(group.k, 'run')} expected of each agent in each task."
     return [Table(name="missing", title="What is missing", heads=heads, rows=tuple(rows), note=note)] if rows else []
 
 

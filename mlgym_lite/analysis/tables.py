@@ -69,7 +69,9 @@ def print_table(table: Table, console: Console) -> None:
     from rich.text import Text
 
     console.print(Text(table.title, style="bold"), soft_wrap=True)
-    for columns in _parts(table, console.width if console.is_terminal else None):
+    for part, columns in enumerate(_parts(table, console.width if console.is_terminal else None)):
+        if part:
+            console.print()
         console.print(_rich(table, columns), soft_wrap=not console.is_terminal)
     if table.note:
         console.print(Text(table.note, style="dim"), soft_wrap=not console.is_terminal)

@@ -29,7 +29,9 @@ def test_help_loads_no_pydantic() -> None:
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code"
     )
     loaded = _modules_after(code)
-    assert loaded.isdisjoint({"pydantic", "numpy", "psutil", "matplotlib", "mlgym_lite.episode.engine", "mlgym_lite.cli.run_command"})
+    assert loaded.isdisjoint(
+        {"pydantic", "numpy", "psutil", "matplotlib", "mlgym_lite.episode.engine", "mlgym_lite.cli.run_command"}
+    )
 
 
 @pytest.mark.parametrize("command", ["run", "tasks", "check", "prepare", "doctor", "shell", "replay", "report"])

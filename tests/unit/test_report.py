@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from recorded_runs import PUBLISHED_MODELS, published_tables, write_mlgym_run, write_our_run
 
 from mlgym_lite.analysis.action_kinds import kind_of
@@ -141,7 +144,7 @@ def test_a_results_file_alone_is_a_run(tmp_path: Path) -> None:
 
 def test_scores_that_are_no_numbers_do_not_count(tmp_path: Path) -> None:
     """NaN, infinity and texts in a results.json."""
-    scores = [{"Score": float("nan")}, {"Score": 0.2}, {"Score": "high"}, {"Score": float("inf")}, {"Score": 10**400}, {}]
+    scores = [{"Score": float("nan")}, {"Score": 0.2}, {"Score": "high"}, {"Score": float("inf")}, {"Score": 10**400}, {"Score": 1e300}, {}]
     write_mlgym_run(tmp_path, model="m", task="blotto", scores=scores, baseline={"Score": float("nan")})
     (run,) = read(tmp_path).runs
     assert (run.values, run.baseline) == ((0.2,), None)
@@ -222,6 +225,43 @@ def test_broken_files_are_told_and_stop_nothing(tmp_path: Path) -> None:
     for number in range(len(contents)):
         assert any(f"bad {number}" in problem for problem in found.problems)
     assert "7 could not be read" in summary(report_on(found.runs, found.problems))
+
+
+ANYTHING = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=ANYTHING, place=st.integers(0, 200))
+@pytest.mark.parametrize("kind", ["run.json", "result.json", "results.json", "blotto.traj"])
+def test_whatever_a_file_holds_it_is_a_run_or_a_problem(tmp_path: Path, kind: str, value: Any, place: int) -> None:
+    """One value of a record is replaced by anything: the report is made all the same, and is JSON."""
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+        if kind in ("run.json", "result.json"):
+            run = write_our_run(Path(folder) / "run", validations=[1.5])
+        else:
+            run = write_mlgym_run(Path(folder), model="m", task="blotto", scores=[{"Score": 0.2}], baseline={"Score": 0.1})
+        content = json.loads((run / kind).read_text(encoding="utf-8"))
+        places = list(places_of(content))
+        parent, key = places[place % len(places)]
+        parent[key] = value
+        (run / kind).write_text(json.dumps(content), encoding="utf-8")
+        found = read(Path(folder))
+        assert len(found.runs) + len(found.problems) == 1
+        made = report_on(found.runs, found.problems)
+        json.dumps(report_json(made), allow_nan=False)
+        markdown_text(made)
+
+
+def places_of(content: Any) -> Iterator[tuple[Any, Any]]:
+    """Every object or list within JSON, with each of its keys."""
+    keys = list(content) if isinstance(content, dict) else range(len(content)) if isinstance(content, list) else []
+    for key in keys:
+        yield content, key
+        yield from places_of(content[key])
 
 
 def test_a_killed_run_s_last_line_does_not_matter(tmp_path: Path) -> None:
