@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,16 @@ def test_a_folder_is_written_where_it_is_asked_for(mlgym: Program, runs: Path, t
         assert (ended.status, ended.out) == (0, ""), ended.err
         assert f"wrote {out}/report.html" in ended.err and "3 scored" in ended.err
     assert (out / "report.html").is_file() and (out / "full-parity-test" / "profile.pdf").is_file()
+
+
+def test_without_matplotlib_everything_but_plots_is_written(runs: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    """And how to get it is told, on the page too."""
+    program = "import sys; sys.modules['matplotlib'] = None; from mlgym_lite.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "report", runs, "--output", tmp_path / "out"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert "no plots: plots need matplotlib: pip install 'mlgym-lite[plots]'" in ended.stderr
+    assert "plots need matplotlib" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert list((tmp_path / "out").glob("*/*.png")) == []
 
 
 def test_what_is_no_run_is_told(mlgym: Program, runs: Path, tmp_path: Path) -> None:

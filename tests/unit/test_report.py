@@ -144,7 +144,8 @@ def test_a_results_file_alone_is_a_run(tmp_path: Path) -> None:
 
 def test_scores_that_are_no_numbers_do_not_count(tmp_path: Path) -> None:
     """NaN, infinity and texts in a results.json."""
-    scores = [{"Score": float("nan")}, {"Score": 0.2}, {"Score": "high"}, {"Score": float("inf")}, {"Score": 10**400}, {"Score": 1e300}, {}]
+    values: list[Any] = [float("nan"), 0.2, "high", float("inf"), 10**400, 1e300, None, True]
+    scores = [{"Score": value} for value in values] + [{}]
     write_mlgym_run(tmp_path, model="m", task="blotto", scores=scores, baseline={"Score": float("nan")})
     (run,) = read(tmp_path).runs
     assert (run.values, run.baseline) == ((0.2,), None)
@@ -158,6 +159,30 @@ def test_scores_are_tied_to_the_steps_that_show_them(tmp_path: Path) -> None:
     content["trajectory"][1]["observation"] = "Baseline Score: {}\nEvaluation Score: {'Score': 0.2}"
     path.write_text(json.dumps(content), encoding="utf-8")
     assert read(tmp_path).runs[0].steps == (2, 3)
+
+
+def test_a_task_of_mlgym_that_is_not_known(tmp_path: Path) -> None:
+    """It keeps its name; what its scores name first ranks, and a loss is to be small."""
+    write_mlgym_run(tmp_path, model="m", task="mine", scores=[{"val_loss": 3.0, "n": 9}, {"val_loss": 2.0, "n": 1}])
+    (run,) = read(tmp_path).runs
+    assert run.task == ("mine", "val_loss", "minimize") and run.best_attempt == 2.0
+
+
+def test_a_killed_run_of_mlgym_is_unfinished(tmp_path: Path) -> None:
+    """It has no results.json; one whose model never answered has no step either."""
+    write_mlgym_run(tmp_path, model="m", task="blotto", run=0, finished=False)
+    write_mlgym_run(tmp_path, model="m", task="blotto", run=1, actions=[], exit_status="", scores=[])
+    killed, silent = read(tmp_path).runs
+    assert (killed.finished, killed.reason, killed.submission) == (False, "unfinished", None)
+    assert (silent.finished, silent.reason, silent.fault, silent.actions) == (True, "runner_error", "us", (0,) * 7)
+
+
+def test_a_trajectory_alone_names_its_task(tmp_path: Path) -> None:
+    """A folder that is not named as MLGym names them; args.yaml tells the model."""
+    folder = write_mlgym_run(tmp_path, model="m", task="blotto", scores=[{"Score": 0.2}]).rename(tmp_path / "copied")
+    (folder / "args.yaml").write_text("    model_name: 'o1'\n", encoding="utf-8")
+    (run,) = read(tmp_path).runs
+    assert (run.task.name, run.method.model, run.seed) == ("colonel_blotto", "o1", 0)
 
 
 def test_an_export_is_read_as_the_run_it_was_made_of(tmp_path: Path) -> None:
@@ -464,6 +489,13 @@ def hostile_runs(folder: Path) -> Path:
     write_our_run(folder / "a", task=HOSTILE, model=HOSTILE, metric=HOSTILE, reason=HOSTILE, fault=HOSTILE, validations=[1.5])
     write_our_run(folder / "b", task="_b", agent="_agent $", model=None, variant="../../x", scoring=HOSTILE, feedback=HOSTILE)
     return folder
+
+
+def test_many_problems_and_groups_on_the_page(tmp_path: Path) -> None:
+    """The first 200 problems are listed, the others counted."""
+    write_our_run(tmp_path / "a")
+    text = report_page(report_on(read(tmp_path).runs, [f"problem {number}" for number in range(205)]), {}, "no plots here")
+    assert "problem 199<" in text and "problem 200<" not in text and "and 5 more" in text and "no plots here" in text
 
 
 def test_hostile_names_harm_no_form(tmp_path: Path) -> None:
