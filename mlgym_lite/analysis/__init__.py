@@ -1,1 +1,1 @@
-"""Run directories looked at: the viewer."""
+"""Run directories looked at: one by one in the viewer, many in a report."""

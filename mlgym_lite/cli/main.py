@@ -29,6 +29,7 @@ _COMMANDS = {
     "bench": "Run every episode of a bench file.",
     "status": "Show how a bench stands.",
     "view": "Show runs side by side in one HTML page.",
+    "report": "Compare agents over many runs: scores, AUP, cost.",
     "export": "Write a run as ATIF or as MLGym's trajectory.",
     "serve-script": "Answer a model client from a file, to debug agents.",
     "import": "Make a task folder from a task of MLGym.",

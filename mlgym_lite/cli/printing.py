@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlgym_lite.analysis.shown_text import harmless as harmless  # commands take it from here
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -19,14 +21,6 @@ if TYPE_CHECKING:
     from mlgym_lite.episode.runner import Listeners
 
 _SHOWN_COMMAND = 60
-
-
-def harmless(text: str) -> str:
-    """Text with control characters made visible: it can neither command a terminal nor have its lines read backwards."""
-    return "".join(
-        character if character in "\n\t" or character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
 
 
 def one_line(text: str, length: int = _SHOWN_COMMAND) -> str:

@@ -142,9 +142,17 @@ _SCORED = re.compile(r"^Evaluation Score: \{", re.MULTILINE)
 def _read_traj(path: Path, text: str) -> Recording:
     try:
         content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ActionsError(f"{path}: is not a MLGym trajectory ({error!r:.200}); expected JSON") from error
+    return traj_recording(path, content)
+
+
+def traj_recording(path: Path, content: Any) -> Recording:
+    """The steps of a .traj file's content, scores tied to them; raises ActionsError."""
+    try:
         entries = [entry for entry in content["trajectory"] if entry["action"] and entry["action"] not in _ENDINGS]
         steps = tuple(RecordedStep(action=entry["action"], observation=_text(entry.get("observation"))) for entry in entries)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ActionsError(
             f"{path}: is not a MLGym trajectory ({error!r:.200}); expected an object with trajectory[].action"
         ) from error

@@ -29,10 +29,12 @@ def test_help_loads_no_pydantic() -> None:
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code"
     )
     loaded = _modules_after(code)
-    assert loaded.isdisjoint({"pydantic", "numpy", "psutil", "mlgym_lite.episode.engine", "mlgym_lite.cli.run_command"})
+    assert loaded.isdisjoint(
+        {"pydantic", "numpy", "psutil", "matplotlib", "mlgym_lite.episode.engine", "mlgym_lite.cli.run_command"}
+    )
 
 
-@pytest.mark.parametrize("command", ["run", "tasks", "check", "prepare", "doctor", "shell", "replay"])
+@pytest.mark.parametrize("command", ["run", "tasks", "check", "prepare", "doctor", "shell", "replay", "report"])
 def test_help_of_a_command_loads_no_engine(command: str) -> None:
     """The help text of a command loads neither pydantic nor the engine."""
     code = (
