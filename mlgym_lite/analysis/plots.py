@@ -30,7 +30,13 @@ _FAULT_COLOURS = {
     "unknown": "#8b95a3", "unfinished": "#d9dde3",
 }  # fmt: skip
 _WIDTH = 5.6
-_SETTINGS = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none", "pdf.fonttype": 42}
+_SETTINGS: Any = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
 
 
 class PlotsMissing(Exception):

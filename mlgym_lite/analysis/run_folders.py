@@ -1,6 +1,7 @@
 """Finding run directories below folders: ours have a run.json, MLGym's a .traj file or a name of MLGym's and a results.json.
 
-Links are not followed, and nothing is looked for inside a run directory: what an agent left there is no run.
+Links are not followed, and nothing is looked for inside a run directory: what an agent left there is no run. Of an episode of
+a bench, which may have been tried several times, the last try counts.
 """
 
 from __future__ import annotations
@@ -63,10 +64,19 @@ def _below(folder: Path) -> Iterator[RunFolder]:
                 raise ActionsError(f"{folder}: cannot be read: {error.strerror or error}") from error
             continue  # such as lost+found; a run directory that cannot be read is told when its files are read
         source = _source(Path(path), [entry.name for entry in entries])
-        if source is not None:
+        if source is None and "episode.json" in [entry.name for entry in entries]:
+            waiting += _last_try(entries)
+        elif source is not None:
             yield RunFolder(place=path, source=source)
         else:
             waiting += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _last_try(entries: list[os.DirEntry[str]]) -> list[str]:
+    """Of an episode of a bench, the try that counts."""
+    tries = {entry.name.removeprefix("try-"): entry.path for entry in entries if entry.name.startswith("try-")}
+    numbers = [name for name, path in tries.items() if name.isdigit() and Path(path).is_dir()]
+    return [tries[max(numbers, key=int)]] if numbers else []
 
 
 def _source(path: Path, names: list[str]) -> Source | None:

@@ -31,8 +31,9 @@ def command(file: Path, dry_run: bool, workers: int | None, again: bool, as_json
     from mlgym_lite.benchmark.local import Capacity, LocalBench
     from mlgym_lite.benchmark.overview import overview_of
     from mlgym_lite.benchmark.plan import plan_bench
-    from mlgym_lite.cli.bench_printing import BenchProgress, print_overview, print_plan
+    from mlgym_lite.cli.bench_printing import BenchProgress, print_plan, print_standing
     from mlgym_lite.cli.printing import print_json
+    from mlgym_lite.cli.report_command import print_report
 
     plan = plan_bench(file)
     before = overview_of(plan)
@@ -53,7 +54,9 @@ def command(file: Path, dry_run: bool, workers: int | None, again: bool, as_json
     if as_json:
         print_json(after.record())
     elif not quiet:
-        print_overview(after)
+        if after.counts["done"]:
+            print_report(plan.results)
+        print_standing(after)
     _check_complete(after)
 
 

@@ -52,6 +52,11 @@ def print_overview(overview: Overview) -> None:
         )  # fmt: skip
     console = Console(highlight=False, markup=False)
     console.print(table)
+    print_standing(overview)
+
+
+def print_standing(overview: Overview) -> None:
+    """What failed, and how many are in each state."""
     for episode in overview.plan.episodes:
         standing = overview.standings[episode.folder]
         if standing.state == "failed":

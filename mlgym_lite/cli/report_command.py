@@ -61,6 +61,18 @@ def command(folders: tuple[Path, ...], as_json: bool, form: Format | None, outpu
         _write(report, output)
 
 
+def print_report(folder: Path) -> None:
+    """The tables of the runs in a folder."""
+    from mlgym_lite.analysis.reading_runs import read_runs
+    from mlgym_lite.analysis.report import report_on
+    from mlgym_lite.analysis.run_folders import run_folders
+
+    read = read_runs(run_folders([folder]))
+    _tell_problems(read.problems)
+    if read.runs:
+        _print_tables(report_on(read.runs, read.problems))
+
+
 @contextmanager
 def _progress(found: list[RunFolder]) -> Iterator[Iterator[RunFolder]]:
     """The run directories, with a bar on a terminal where there are many."""

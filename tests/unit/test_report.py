@@ -552,3 +552,13 @@ def test_runs_of_every_kind_of_ending_are_reported(tmp_path: Path) -> None:
         write_our_run(tmp_path / str(number), seed=number, reason=reason, fault=fault, score=None)
     endings = as_json(tmp_path)["groups"][0]["methods"]["openai/x"]["endings"]
     assert {reason: fault for fault, reasons in endings.items() for reason in reasons} == dict(FAULTS)
+
+
+def test_of_an_episode_of_a_bench_the_last_try_counts(tmp_path: Path) -> None:
+    """Earlier tries were killed or failed; what is beside them is no run."""
+    folder = tmp_path / "mini" / "one" / "react" / "seed-0"
+    for number in (1, 2, 10):
+        (folder / f"try-{number}").mkdir(parents=True)
+        (folder / f"try-{number}" / "run.json").write_text("{}", encoding="utf-8")
+    (folder / "episode.json").write_text("{}", encoding="utf-8")
+    assert [Path(found.place).name for found in run_folders([tmp_path])] == ["try-10"]
