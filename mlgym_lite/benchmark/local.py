@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,17 @@ class Capacity:
         """Its CPUs and nine tenths of the memory that is free now."""
         free = int(psutil.virtual_memory().available * _MEMORY_SHARE)
         return cls(cpus=cpu_count(), memory_bytes=free, gpus=gpus, workers=workers)
+
+    def words(self, episodes: Sequence[PlannedEpisode]) -> str:
+        """What decides how many run at once."""
+        if self.workers is not None:
+            return f"{self.workers} at once"
+        cpus = max(episode.cpus for episode in episodes)
+        memory = max(episode.memory_bytes for episode in episodes) / (1 << 30)
+        return (
+            f"as many at once as {self.cpus:g} CPUs and {self.memory_bytes / (1 << 30):.1f} GiB of memory allow, "
+            f"where an episode may use up to {cpus:g} and {memory:.1f}; --workers says another number"
+        )
 
     def has_room(self, running: list[PlannedEpisode], episode: PlannedEpisode) -> bool:
         """Whether one more fits; where nothing runs, anything does, and its own error tells what is missing."""
@@ -116,7 +127,7 @@ class LocalBench:
             folder = self._plan.results / episode.folder
             check_command(folder, episode)
             standing = self._standing(episode)
-            self._spent += standing.cost
+            self._spent += standing.cost or 0.0
             if standing.state == "waiting" or (self._again and standing.state == "failed"):
                 left.append(episode)
         return left

@@ -52,9 +52,10 @@ class Overview:
         return Counter(standing.state for standing in self.standings.values())
 
     @property
-    def cost(self) -> float:
-        """US dollars so far, as far as prices are known."""
-        return sum(standing.cost for standing in self.standings.values())
+    def cost(self) -> float | None:
+        """US dollars so far; None where a price is not known."""
+        costs = [standing.cost for standing in self.standings.values()]
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
 
     def groups(self) -> list[GroupScores]:
         """Scores by task, agent and model, in the plan's order."""

@@ -90,6 +90,8 @@ def plan_bench(path: Path) -> Plan:
     agents = list(_agents(bench, here, problems))
     if bench.budget.cost_usd is not None and bench.limits.cost_usd is None:
         problems.append("budget.cost_usd: needs limits.cost_usd, so that it is known what an episode can cost")
+    if bench.models and not any(agent.model in bench.models for agent in agents) and not problems:
+        problems.append("models: no agent asks for them; a program's stand in its table")
     if problems:
         raise BenchError(f"{path} cannot be used:\n  " + "\n  ".join(dict.fromkeys(problems)))
     episodes = [

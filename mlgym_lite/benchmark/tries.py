@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -36,17 +36,17 @@ class Standing:
     """The result.json that counts."""
     why: str = ""
     """What the last try that failed told."""
-    cost: float = 0.0
-    """US dollars that all of its tries took, as far as they are known."""
+    cost: float | None = 0.0
+    """US dollars that all of its tries took; None where a price is not known."""
 
 
 def standing_of(folder: Path, attempts: int, *, is_running: bool = False) -> Standing:
     """Read an episode's folder; `is_running` says that whoever runs it is at work."""
     tries = _numbers(folder)
     if not tries:
-        return Standing(state="running" if is_running else "waiting")
+        return Standing(state="waiting")
     results = [_json(folder / f"try-{number}" / "result.json") for number in tries]
-    cost = sum(((result or {}).get("usage") or {}).get("cost_usd") or 0.0 for result in results)
+    cost = _cost([(result or {}).get("usage") or {} for result in results])
     last, result = tries[-1], results[-1]
     if is_running and result is None and not (folder / f"try-{last}.end.json").exists():
         return Standing(state="running", tries=len(tries), cost=cost)
@@ -98,6 +98,12 @@ def end_try(folder: Path, number: int, exit_status: int) -> None:
 def run_directory(folder: Path, standing: Standing) -> Path:
     """The run directory of the last try."""
     return folder / f"try-{standing.tries}"
+
+
+def _cost(usages: Sequence[Mapping[str, Any]]) -> float | None:
+    if any(usage.get("calls") and usage.get("cost_usd") is None for usage in usages):
+        return None
+    return float(sum(usage.get("cost_usd") or 0.0 for usage in usages))
 
 
 def _failure(folder: Path, number: int, result: Mapping[str, Any] | None) -> tuple[str, bool]:

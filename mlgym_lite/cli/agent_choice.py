@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -64,6 +65,8 @@ def choose_agent(options: AgentOptions, task: Task, progress: Progress, cache: P
     unused = [option for option, value in limits.items() if value is not None]
     if unused and name in (None, "baseline", "scripted", "human"):
         raise click.UsageError(f"{', '.join(unused)}: for agents that are language models")
+    if options.base_url is not None and not options.base_url.startswith(("http://", "https://")):
+        raise click.UsageError(f"--base-url {options.base_url}: expected an address that begins with http:// or https://")
     if name is None and options.actions is None:
         raise click.UsageError("name who acts: --agent baseline, --agent human, --agent react --model NAME, or --actions FILE")
     if name is not None and (name in shipped_agent_names() or name.endswith(".toml")):
@@ -89,6 +92,8 @@ def _made(options: AgentOptions, task: Task, commands: Sequence[ServiceCommand])
         return _mini_swe_agent(name, options, task)
     if is_program(name):
         return ProgramAgent(Path(name), task, options.model, commands=commands)
+    if "/" in name or name.endswith(".py"):
+        raise click.UsageError(f"--agent {name}: no such file")
     known = ", ".join(["baseline", "scripted", "human", *shipped_agent_names(), *MINI_SWE_AGENTS])
     raise click.UsageError(f"no agent {name!r}: expected one of {known}, an agent file (.toml), or the path of a program")
 
@@ -106,7 +111,8 @@ def _language_model(name: str, options: AgentOptions, task: Task, progress: Prog
         )
     services = _services(options, settings)
     commands = [command for service in services for command in service.commands]
-    progress.line(f"{model.name}: loading litellm, which takes some seconds")
+    if importlib.util.find_spec("litellm") is not None:
+        progress.line(f"{model.name}: loading litellm, which takes some seconds")
     client = LiteLLMModel(model.name, model, on_wait=progress.line)
     settings = settings.model_copy(update={"model": model, "limits": limits})
     agent = ReactAgent(stem, settings, prompts, client, task, commands=commands, on_rejected=progress.line)

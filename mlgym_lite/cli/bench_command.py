@@ -43,9 +43,11 @@ def command(file: Path, dry_run: bool, workers: int | None, again: bool, as_json
         else:
             print_plan(plan, before)
         return
-    left = before.counts["waiting"] + (before.counts["failed"] if again else 0)
-    progress = BenchProgress(plan, left, quiet=quiet or as_json)
     capacity = Capacity.of_this_machine(_gpus(plan), workers or plan.bench.local.workers)
+    left = before.counts["waiting"] + (before.counts["failed"] if again else 0)
+    if left and not quiet and not as_json:
+        click.echo(capacity.words(plan.episodes), err=True)
+    progress = BenchProgress(plan, left, quiet=quiet or as_json)
     try:
         LocalBench(plan, capacity, progress.listener(), again=again).run()
     finally:

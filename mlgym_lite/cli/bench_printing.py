@@ -12,7 +12,7 @@ from mlgym_lite.benchmark.local import Listener
 from mlgym_lite.benchmark.overview import Overview
 from mlgym_lite.benchmark.plan import Plan, PlannedEpisode
 from mlgym_lite.benchmark.tries import Standing
-from mlgym_lite.cli.printing import harmless, number, one_line
+from mlgym_lite.cli.printing import counted, harmless, number, one_line
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -27,15 +27,13 @@ def print_plan(plan: Plan, overview: Overview) -> None:
     """Every group of episodes, what is done of it, and the bounds of time and cost."""
     counts = overview.counts
     for group in overview.groups():
-        click.echo(
-            harmless(
-                f"{group.task}: {group.agent}{f' {group.model}' if group.model else ''}: {group.planned} seeds, {group.done} done"
-            )
-        )
+        who = f"{group.agent} {group.model}" if group.model else group.agent
+        click.echo(harmless(f"{group.task}: {who}: {counted(group.planned, 'seed')}, {group.done} done"))
     seconds = [episode.most_seconds for episode in plan.episodes]
     hours = None if None in seconds else sum(one for one in seconds if one is not None) / 3600
     cost = "not bounded; limits.cost_usd bounds an episode" if plan.most_cost is None else f"${plan.most_cost:.2f} at most"
-    click.echo(f"{len(plan.episodes)} episodes, {counts['done']} done, {counts['failed']} failed; {harmless(str(plan.results))}")
+    episodes = counted(len(plan.episodes), "episode")
+    click.echo(f"{episodes}, {counts['done']} done, {counts['failed']} failed; {harmless(str(plan.results))}")
     click.echo(f"episode hours: {'not bounded' if hours is None else f'{hours:.1f} at most'}; cost of models: {cost}")
 
 
@@ -64,7 +62,7 @@ def print_standing(overview: Overview) -> None:
     counts = overview.counts
     click.echo(
         f"{counts['done']} done, {counts['running']} running, {counts['waiting']} to do, {counts['failed']} failed; "
-        f"${overview.cost:.2f} so far; {harmless(str(overview.plan.results))}"
+        f"{'cost unknown' if overview.cost is None else f'${overview.cost:.2f}'} so far; {harmless(str(overview.plan.results))}"
     )
 
 
@@ -113,7 +111,8 @@ class BenchProgress:
             return f"{one_line(standing.why, 120)}{again}"
         score = standing.result["score"]
         if score is None:
-            return f"not scored ({standing.result['ending']['reason']})"
+            ending = standing.result["ending"]
+            return one_line(f"not scored: {ending['reason']}{', ' if ending['detail'] else ''}{ending['detail']}", 120)
         value = float(score["value"])
         better = max if score["direction"] == "maximize" else min
         self._best[episode.task] = better(value, self._best.get(episode.task, value))

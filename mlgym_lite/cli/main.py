@@ -102,7 +102,8 @@ def main() -> None:
     except BrokenPipeError:  # who read our output has gone
         os._exit(1)
     except OSError as error:
-        _say(f"error: the output cannot be written: {error.strerror or error}")
+        place = f"{error.filename}:" if error.filename else "the output cannot be written:"
+        _say(f"error: {place} {error.strerror or error}")
         os._exit(OutputError.exit_code)  # the interpreter would try to write it again on its way out
 
 

@@ -109,7 +109,8 @@ def _compared(improvement: float) -> str:
     return f"{'better' if improvement > 0 else 'worse'} by {abs(improvement):.6g}"
 
 
-def _counted(count: int, thing: str) -> str:
+def counted(count: int, thing: str) -> str:
+    """The number with its noun."""
     return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
@@ -137,7 +138,7 @@ def print_outcome(outcome: Outcome) -> None:
         how = "autosubmitted" if ending["autosubmitted"] else ending["reason"]
         if ending["autosubmitted"]:
             how += f" ({ending['reason'].replace('_', ' ')})"
-        lines.append(f"{how} after {_counted(result['steps'], 'step')}, {_counted(result['validations_used'], 'validation')}")
+        lines.append(f"{how} after {counted(result['steps'], 'step')}, {counted(result['validations_used'], 'validation')}")
     labels = [result["variant"]]
     labels += ["scored as in MLGym's paper"] if result["scoring"] == "parity" else []
     labels += ["test feedback"] if result["feedback"] == "test" else []

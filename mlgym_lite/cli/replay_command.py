@@ -24,7 +24,8 @@ _SHOWN_LINES = 12
 def command(recording: Path, task: str | None, as_json: bool, quiet: bool, **options: Any) -> None:
     """Run the actions of RECORDING again and compare: a run directory or its export, JSON Lines, or MLGym's .traj.
 
-    Of a run and its exports, the variant, the seeds and the limits are the recorded ones.
+    Of a run and its exports, the variant, the seeds and the limits are the recorded ones. Outputs that hold dates,
+    times or process numbers differ, as those of `ls -l` do.
 
     Exit status 0: every observation and every score is as recorded.
     """

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @click.command("view")
 @click.argument("runs", nargs=-1, required=True, type=shared.PATH)
-@click.option("--output", type=shared.PATH, help="The page (default: the first run's name with .html, in this folder).")
+@click.option(
+    "--output",
+    type=shared.PATH,
+    help="The page (default: the first run's name with .html, in this folder; of several, with how many more).",
+)
 @click.option("--live", is_flag=True, help="Follow runs in progress: a server on this machine gives the page, until Ctrl-C.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port of --live (default: a free one).")
 def command(runs: tuple[Path, ...], output: Path | None, live: bool, port: int) -> None:
@@ -32,7 +36,7 @@ def command(runs: tuple[Path, ...], output: Path | None, live: bool, port: int) 
     with _progress(found) as bar:
         for run in bar:
             run.refresh()
-    path = output or Path(f"{found[0].path.absolute().name}.html")
+    path = output or Path(_default_name(found))
     _write(found, path)
     several = f"{len(found)} runs" if len(found) > 1 else "1 run"
     from mlgym_lite.cli.printing import harmless
@@ -42,6 +46,11 @@ def command(runs: tuple[Path, ...], output: Path | None, live: bool, port: int) 
     for run in found:
         if run.trouble:
             click.echo(harmless(f"shown in part: {run.trouble}"), err=True)
+
+
+def _default_name(runs: list[FollowedRun]) -> str:
+    first = runs[0].name.replace("/", "-")
+    return f"{first}.html" if len(runs) == 1 else f"{first}-and-{len(runs) - 1}-more.html"
 
 
 def _readable(paths: list[Path]) -> list[FollowedRun]:
@@ -64,7 +73,8 @@ def _readable(paths: list[Path]) -> list[FollowedRun]:
 
 
 def _run_directories(given: tuple[Path, ...]) -> list[Path]:
-    """The run directories named, or those in a folder that is named, oldest first."""
+    """The run directories named, and those in folders that are named, at any depth."""
+    from mlgym_lite.analysis.run_folders import run_folders
     from mlgym_lite.errors import ActionsError
 
     found: list[Path] = []
@@ -72,10 +82,9 @@ def _run_directories(given: tuple[Path, ...]) -> list[Path]:
         if (path / "run.json").is_file():
             found.append(path)
             continue
-        inner = sorted(path.glob("*/run.json"), key=lambda file: file.stat().st_mtime) if path.is_dir() else []
-        if not inner:
-            raise ActionsError(f"{path}: is neither a run directory (with a run.json) nor a folder of some")
-        found += [file.parent for file in inner]
+        found += [run.path for run in run_folders([path]) if run.source == "mlgym-lite"]
+    if not found:
+        raise ActionsError(f"{given[0]}: holds no run directory of mlgym-lite (with a run.json)")
     return list(dict.fromkeys(found))
 
 

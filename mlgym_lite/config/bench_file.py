@@ -18,8 +18,11 @@ Text = Annotated[str, Field(min_length=1)]
 
 def _as_seeds(value: Any) -> Any:
     """A number of seeds stands for the first ones."""
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return list(range(value)) if is_number and value > 0 else value
+    if not isinstance(value, int) or isinstance(value, bool):
+        return value
+    if value < 1:
+        raise ValueError("expected how many, at least 1, or a list")
+    return list(range(value))
 
 
 def _as_agents(value: Any) -> Any:

@@ -246,6 +246,9 @@ class Episode:
         parts = (self.task.name, self.settings.variant, self.agent)
         path = before.path if before else self.settings.output or new_run_path(Path.cwd() / "runs", *parts)
         check_room(path)
+        for service in self.services:
+            service.open(path.absolute())
+            self._stack.callback(service.close)
         self._run = RunDirectory(path, is_there=before is not None)
         self._stack.callback(self._run.close)
         self._identity: Identity = sandboxes.mechanism.identity()
@@ -259,9 +262,6 @@ class Episode:
         self._desk = ControlDesk(
             self._scoring, self._budget, self.baseline, self.services, self._run.path / "outputs", self._kept_outputs
         )
-        for service in self.services:
-            service.open(self._run.path)
-            self._stack.callback(service.close)
         if before is not None:
             self._run.note_resumption(resumption_record(self._budget.steps_used))
         else:

@@ -171,6 +171,8 @@ def replay(plan: ReplayPlan, *, listeners: Listeners | None = None) -> Compariso
     differences: list[StepDifference] = []
     steps = compared = 0
     with episode:
+        if told.on_start:
+            told.on_start(episode)
         _validate_as_recorded(episode, plan, 0)
         for recorded in plan.recording.steps:
             if episode.outcome is not None:

@@ -49,7 +49,10 @@ class Service(Protocol):
     commands: tuple[ServiceCommand, ...]
 
     def open(self, run_directory: Path) -> None:
-        """An episode begins; what the service keeps of it goes there. Raises OutputError where it cannot."""
+        """An episode begins; what the service keeps of it goes to its run directory, which is made after this.
+
+        Raises OutputError where it cannot be kept.
+        """
 
     def answer(self, command: str, arguments: Sequence[str], attached: bytes) -> Answer:
         """Serve one call of a command of this service.

@@ -80,7 +80,7 @@ def test_runs_are_shown_side_by_side(page: Any) -> None:
     assert "second" in rows[1] and "time limit" in rows[1] and "baseline" in rows[1]
     assert page.locator(".column").count() == 2 and page.locator(".column").nth(0).locator(".step").count() == 5
     score = page.locator(".chart").first
-    assert score.locator("figcaption").inner_text().startswith("Score (maximize")
+    assert score.locator("figcaption").inner_text().startswith("tiny: Score, more is better")
     assert score.locator(".dot").count() == 2 and score.locator(".level").count() == 1
     assert "baseline 1" in score.inner_text()
     captions = page.locator(".chart figcaption").all_inner_texts()
@@ -155,7 +155,8 @@ def test_links_lead_to_a_step(tmp_path: Path, watched: Callable[..., Watched]) -
     page.locator("#r0s2 .body pre.action").wait_for()
     assert page.locator("#r0s2 .line").is_visible()
     page = watched().open(f"{address}#run=1&q=Needle")
-    page.get_by_text("1 step", exact=True).wait_for()
+    page.get_by_text("1 of 1 steps", exact=True).wait_for()
+    page.locator("#r0s2 mark").first.wait_for()
     for nowhere in ("run=9&step=99", "run=1&step=99", "run=x", "%00&=&run", "step=1"):
         watched().open(f"{address}#{nowhere}")
 

@@ -68,6 +68,7 @@ def _play(episode: LineEpisode, options: argparse.Namespace) -> Stop | None:
     if name is None:
         raise AgentError("a model is needed: --model NAME, as litellm names it (openai/gpt-4o)")
     client = LiteLLMModel(name, ModelOptions(base_url=options.base_url))  # sets litellm up, and puts its errors in our words
+    _check_key(name)
     agent = _agent(episode, name, options)
     try:
         ended = agent.run(episode.observation.text)
@@ -84,6 +85,15 @@ def _play(episode: LineEpisode, options: argparse.Namespace) -> Stop | None:
             return None
         return Stop(reason="context_limit", detail=str(told), usage=agent.unrecorded, details=agent.unrecorded_details)
     return None if episode.outcome is not None else _stop(agent, ended["exit_status"], options)
+
+
+def _check_key(name: str) -> None:
+    """Tell a missing key at once, which mini-swe-agent would ask for again and again."""
+    import litellm
+
+    missing = litellm.validate_environment(name).get("missing_keys") or []
+    if missing and not any(os.environ.get(key) for key in missing):
+        raise AgentError(f"{name}: needs {' and '.join(missing)} in the environment")
 
 
 def _agent(episode: LineEpisode, name: str, options: argparse.Namespace) -> EpisodeAgent:

@@ -49,6 +49,13 @@ class FollowedRun:
         self._scores: list[Mapping[str, Any]] = []
 
     @property
+    def name(self) -> str:
+        """The folder's; of a try of a bench's episode, that of its agent and seed."""
+        path = self.path.absolute()
+        is_try = path.name.startswith("try-") and (path.parent / "episode.json").is_file()
+        return f"{path.parent.parent.name}/{path.parent.name}" if is_try else path.name
+
+    @property
     def attempts(self) -> list[Mapping[str, Any]]:
         """Every scoring; the submission's is in result.json only."""
         return list(self._scores if self.result is None else self.result.get("attempts", []))
@@ -65,6 +72,7 @@ class FollowedRun:
             result = self.path / "result.json"
             if self.result is None and result.is_file():
                 self.result = recorded_json(result)
+                self.trouble = self._missing_steps()
                 new = True
         except ActionsError as error:
             self.trouble = str(error)
@@ -78,6 +86,14 @@ class FollowedRun:
             file.seek(place.start)
             step: Mapping[str, Any] = json.loads(file.read(place.length))
             return step
+
+    def _missing_steps(self) -> str | None:
+        """A run that has ended has all of its lines, unless something happened to its file; a fork's begin later."""
+        assert self.result is not None
+        wanted = self.result.get("steps")
+        if self.run.get("forked_from") or not isinstance(wanted, int) or wanted <= len(self.places):
+            return None
+        return f"{self.path / 'trajectory.jsonl'}: holds {len(self.places)} of the {wanted} steps that result.json tells"
 
     def _take_lines(self) -> bool:
         path, before = self.path / "trajectory.jsonl", len(self.places)

@@ -30,7 +30,7 @@ MARK = "<!-- a page of mlgym-lite view -->"
 
 def write_page(runs: Sequence[FollowedRun], file: TextIO) -> None:
     """Write the page of runs that have been read."""
-    file.write(_head("mlgym-lite: " + ", ".join(run.path.name for run in runs[:3]), live=False))
+    file.write(_head("mlgym-lite: " + ", ".join(run.name for run in runs[:3]), live=False))
     shown = []
     for number, run in enumerate(runs):
         chunks = []

@@ -14,7 +14,7 @@ def run_data(run: FollowedRun) -> dict[str, Any]:
     recorded, result = run.run, run.result or {}
     metric = _metric(run)
     return {
-        "name": run.path.name,
+        "name": run.name,
         "path": str(run.path),
         "task": (recorded.get("task") or {}).get("name"),
         **{

@@ -63,7 +63,7 @@ const chart = ({ title, unit, xName, series, levels = [], zero = false, empty = 
     label.textContent = unit(tick);
     drawing.append(label);
   }
-  for (const tick of ticks(0, xHigh, 6)) {
+  for (const tick of ticks(0, xHigh, 6).filter((value) => xName !== "steps" || Number.isInteger(value))) {
     const label = svg("text", { class: "tick", x: x(tick), y: HEIGHT - EDGE.bottom + 14, "text-anchor": "middle" });
     label.textContent = number(tick);
     drawing.append(label);

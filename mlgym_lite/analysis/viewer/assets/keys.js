@@ -87,7 +87,7 @@ const address = {
     const word = wanted.get("q");
     if (word && word !== search.word) {
       search.input.value = word;
-      search.start();
+      search.start().then(() => wanted.has("step") || search.next(1));
     }
     if (!wanted.has("run") || !store.runs[run]) return;
     const step = store.runs[run].steps.findIndex((one) => String(one.step) === wanted.get("step"));

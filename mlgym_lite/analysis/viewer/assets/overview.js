@@ -25,7 +25,7 @@ const overview = {
   },
 
   drawTable() {
-    const head = ["", "Run", "Task", "Agent", "Score", "Baseline", "Better by", "Ending", "Steps", "Time", "Tokens", "Cost"];
+    const head = ["", "Run", "Task", "Score", "Baseline", "Better by", "Agent", "Ending", "Steps", "Time", "Tokens", "Cost"];
     const rows = store.runs.map((run, at) => this.row(run, at));
     this.table.replaceChildren(
       el("table", {}, el("thead", {}, el("tr", {}, ...head.map((text) => el("th", { text })))), el("tbody", {}, ...rows)),
@@ -43,10 +43,10 @@ const overview = {
       el("span", {}, el("i", { class: `key ${colour(at)}` }), shown),
       el("a", { href: `#run=${at + 1}`, text: visible(run.name), title: visible(run.path) }),
       `${run.task}, ${run.variant}${scoring}`,
-      [run.agent, run.model].filter(Boolean).map(visible).join(", "),
       el("b", { text: run.score ? number(run.score.value) : "\u2014" }),
       number(run.baseline),
-      run.improvement === null || run.improvement === undefined ? "\u2014" : (run.improvement > 0 ? "+" : "") + number(run.improvement),
+      this.better(run.improvement),
+      [run.agent, run.model, run.seed ? `seed ${run.seed}` : ""].filter(Boolean).map(visible).join(", "),
       ending,
       String(run.steps.length),
       seconds(run.seconds ? run.seconds.total : lastOf(run.steps, "elapsed")),
@@ -56,13 +56,29 @@ const overview = {
     return el("tr", {}, ...cells.map((cell) => el("td", {}, cell)));
   },
 
+  better(improvement) {
+    if (improvement === null || improvement === undefined) return "\u2014";
+    if (Math.abs(improvement) < 1e-12) return "equal";
+    return (improvement > 0 ? "+" : "") + number(improvement);
+  },
+
+  // Scores of one task: validations as dots, their best so far as a line, the submission as a diamond.
+  scoreChart(task, runs, common) {
+    const of = runs.filter(({ run }) => run.task === task);
+    const { name, direction } = of[0].run.metric;
+    const baselines = new Set(of.map(({ run }) => run.baseline).filter((value) => value !== null && value !== undefined));
+    return chart({
+      ...common, title: `${visible(task)}: ${visible(name)}, ${direction === "minimize" ? "less" : "more"} is better (\u25cf validation, line: best so far, \u25c6 submission)`,
+      unit: number, series: of.flatMap(({ run, at }) => this.scores(run, at)), levels: [...baselines].map((y) => ({ y, name: "baseline" })),
+      empty: live && of.some(({ run }) => !run.ending) ? "Nothing is scored yet." : "Nothing was scored.",
+    });
+  },
+
   drawCharts() {
     const runs = store.runs.map((run, at) => ({ run, at })).filter(({ at }) => columns.isShown(at));
     const xName = this.byTime ? "minutes" : "steps";
     const onPoint = (run, step) => steps.go(run, step, { open: true });
-    const levels = [...new Map(runs.filter(({ run }) => run.baseline !== null && run.baseline !== undefined).map(({ run }) => [run.baseline, run])).values()];
-    const metrics = [...new Set(runs.map(({ run }) => run.metric.name))];
-    const scores = runs.flatMap(({ run, at }) => this.scores(run, at));
+    const tasks = [...new Set(runs.map(({ run }) => run.task))];
     const over = (pick, options = {}) => runs.map(({ run, at }) => ({ run: at, line: true, ...options, points: this.points(run, pick) }));
     const total = (pick) => {
       const sums = new Map();
@@ -74,10 +90,7 @@ const overview = {
     };
     const common = { xName, onPoint };
     const drawn = [
-      chart({
-        ...common, title: `${metrics.join(", ")} (${runs.length ? runs[0].run.metric.direction : ""}; \u25c6 the submission)`, unit: number, series: scores,
-        levels: levels.map((run) => ({ y: run.baseline, name: "baseline" })), empty: "Nothing was scored.",
-      }),
+      ...tasks.map((task) => this.scoreChart(task, runs, common)),
       chart({ ...common, title: "Peak memory", unit: bytes, zero: true, series: over((step) => step.peak_memory_bytes) }),
       chart({ ...common, title: "CPU time, in all", unit: seconds, zero: true, series: over(total((step) => step.cpu_seconds)) }),
       chart({ ...common, title: "Tokens, in all", unit: count, zero: true, series: over(total((step) => step.tokens)) }),

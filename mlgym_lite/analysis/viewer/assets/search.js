@@ -39,7 +39,6 @@ const search = {
       return;
     }
     for (const [run, shown] of store.runs.entries()) {
-      if (!columns.isShown(run)) continue;
       for (let at = 0; at < shown.chunks.length; at += 1) {
         const details = await store.chunk(run, at).catch(() => []);
         if (turn !== this.turn) return;

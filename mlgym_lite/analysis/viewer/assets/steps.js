@@ -55,7 +55,7 @@ const steps = {
 
   head(run) {
     const shown = store.runs[run];
-    const what = [shown.task, shown.variant, shown.agent, shown.model, shown.seed === null ? null : `seed ${shown.seed}`].filter((part) => part !== null && part !== undefined);
+    const what = [shown.task, shown.variant, shown.agent, shown.model, shown.seed === null || shown.seed === undefined ? null : `seed ${shown.seed}`].filter((part) => part !== null && part !== undefined);
     return el("header", {}, el("h2", { text: visible(shown.name) }), el("p", { class: "quiet", text: visible(what.join(" \u00b7 ")) }));
   },
 
@@ -225,9 +225,9 @@ const steps = {
       for (let step = list.children.length; step < shown; step += 1) list.append(this.row(run, step));
       for (let step = 0; step < shown; step += 1) {
         const line = this.rows.get(`${run}/${step}`).querySelector(".line");
-        if (line.querySelectorAll(".badge").length !== this.badges(run, step).length) {
-          line.querySelector(".badges").replaceChildren(...this.badges(run, step));
-        }
+        const held = line.querySelector(".badges");
+        const badges = this.badges(run, step);
+        if (held.textContent !== badges.map((badge) => badge.textContent).join("")) held.replaceChildren(...badges);
       }
       column.querySelector(".ending").replaceChildren(...this.ending(run));
     }
