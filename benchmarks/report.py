@@ -51,7 +51,8 @@ def _report(bench: Bench, folder: Path, count: int) -> _Ran:
     output = folder.with_suffix(".json")
     with output.open("wb") as file:
         started = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-m", "mlgym_lite", "report", str(folder), "--json"], stdout=file)
+        command = [sys.executable, "-m", "mlgym_lite", "report", str(folder), "--json"]
+        process = subprocess.Popen(command, stdout=file, env=bench.environment)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)

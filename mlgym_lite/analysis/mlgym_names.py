@@ -24,7 +24,10 @@ OUR_NAMES: Mapping[str, str] = {
 }
 """The thirteen tasks under the names they have here, so that MLGym's runs stand beside our parity runs."""
 
-_FOLDER = re.compile(r"(?P<model>.+?)__(?P<task>.+?)__(?P<config>.+?)__t-.*_run_(?P<run>\d{1,9})", re.DOTALL)
+_FOLDER = re.compile(
+    r"(?P<model>.+?)__(?P<task>.+?)(?:__(?!t-)(?P<config>.+?))?(?:__t-.*?)?(?:_run_(?P<run>\d{1,9}))?", re.DOTALL
+)
+"""Model, task, agent, temperature and further settings, run; MLGym writes them all, copies by others may lack the later ones."""
 _BACKEND = re.compile(r"litellm[:-]")
 
 
@@ -46,7 +49,9 @@ def parsed_name(name: str) -> FolderName | None:
     found = _FOLDER.fullmatch(name)
     if found is None:
         return None
-    return FolderName(model=model_name(found["model"]), task=found["task"], config=found["config"], run=int(found["run"]))
+    return FolderName(
+        model=model_name(found["model"]), task=found["task"], config=found["config"] or "", run=int(found["run"] or 0)
+    )
 
 
 def model_name(recorded: str) -> str:

@@ -86,7 +86,7 @@ def _figure(plot: Plot, picture: bytes) -> str:
     return (
         f'<figure class="{"wide" if plot.wide else "small"}"><figcaption>{_text(plot.title)} '
         f'<span class="quiet">{_text(plot.note)}</span></figcaption>'
-        f'<div class="scroll" tabindex="0">{image}</div></figure>\n'
+        f'<div class="scroll" role="region" aria-label="{_text(plot.title)}" tabindex="0">{image}</div></figure>\n'
     )
 
 

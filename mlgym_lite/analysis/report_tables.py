@@ -81,7 +81,7 @@ def aup_table(group: GroupReport) -> Table:
         (words(name), *(amount(column[name], best=column[name] == top) for column, top in zip(columns, highest, strict=True)))
         for name in names
     )
-    heads = ("", "AUP attempt", "AUP submission", "fixed attempt", "fixed submission")
+    heads = ("agent", "AUP attempt", "AUP submission", "fixed attempt", "fixed submission")
     note = (
         f"AUP as in MLGym, over {counted(len(group.tasks), 'task')}, to tau_max = {aup.tau_max:g}, which these scores set: "
         "compare it within this table only. Fixed: from 0 to 1 whatever the scores; only what reaches the baseline counts."
@@ -98,7 +98,7 @@ def _best(group: GroupReport, kind: Literal["attempt", "submission"]) -> Table:
         more = f" ({count} of {group.k})" if count < group.k and scored.runs else ""
         return amount(value, more=more, best=value is not None and value == _top(group, task, kind))
 
-    heads = ("", "better", "baseline", *group.methods)
+    heads = ("task", "better", "baseline", *group.methods)
     note = "(n of k): fewer runs than expected were scored. —: no score."
     return _by_task(group, f"best-{kind}", f"Best {kind}@{group.k}", heads, cell, note)
 
@@ -114,7 +114,7 @@ def _means(group: GroupReport) -> Table:
     def cell(task: TaskKey, name: str) -> Cell:
         return _mean(group.cells[task, name].mean_submission)
 
-    heads = ("", "better", "baseline", *group.methods)
+    heads = ("task", "better", "baseline", *group.methods)
     note = "[low, high]: where 95 % of the means of 2,000 bootstrap resamples of the runs lie. A single run has none."
     return _by_task(group, "mean-submission", "Mean submission over runs", heads, cell, note)
 
@@ -126,7 +126,7 @@ def _improvements(group: GroupReport) -> Table:
         shown = _mean(scored.improvement)
         return Cell(text=shown.text + share, value=shown.value)
 
-    heads = ("", "better", "baseline", *group.methods)
+    heads = ("task", "better", "baseline", *group.methods)
     note = "The mean over runs of how much the submission is better than the baseline; less than 0 is worse."
     return _by_task(group, "improvement", "Improvement over the baseline", heads, cell, note)
 
@@ -158,7 +158,12 @@ def _mean(mean: Mean | None) -> Cell:
 def _endings(group: GroupReport) -> Table:
     found = {ending for totals in group.methods.values() for ending in totals.endings}
     endings = sorted(found, key=lambda ending: ([*FAULTS, ending[0]].index(ending[0]), ending[1]))
-    heads = ("", "runs", *(f"{reason.replace('_', ' ')} ({FAULTS.get(fault, fault)})" for fault, reason in endings), "unfinished")
+    heads = (
+        "agent",
+        "runs",
+        *(f"{reason.replace('_', ' ')} ({FAULTS.get(fault, fault)})" for fault, reason in endings),
+        "unfinished",
+    )
     rows = tuple(
         (
             words(name),
@@ -184,12 +189,12 @@ def _actions(group: GroupReport) -> Table:
             for kind in KINDS
         )
         rows.append((words(name), amount(count, 0), *kinds))
-    heads = ("", "actions", *KINDS)
+    heads = ("agent", "actions", *KINDS)
     return Table(name="actions", title="Actions by kind", heads=heads, rows=tuple(rows))
 
 
 def _costs(group: GroupReport) -> Table:
-    heads = ("", "runs", "USD", "USD a run", "input tokens", "output tokens", "hours", "hours a run", "GPU hours")
+    heads = ("agent", "runs", "USD", "USD a run", "input tokens", "output tokens", "hours", "hours a run", "GPU hours")
     rows = tuple((words(name), amount(totals.runs, 0), *_cost_cells(totals)) for name, totals in group.methods.items())
     note = "Over the runs that recorded it; —: none did. MLGym records the time of actions only, and no GPU time."
     return Table(name="cost", title="What it took", heads=heads, rows=rows, note=note)
@@ -227,7 +232,7 @@ def _missing(group: GroupReport) -> list[Table]:
         unscored = cell.runs - cell.scored
         if cell.runs < group.k or unscored:
             rows.append((words(task.name), words(name), amount(group.k - cell.runs, 0), amount(unscored, 0)))
-    heads = ("", "who", "runs missing", "runs without a score")
+    heads = ("task", "agent", "runs missing", "runs without a score")
     note = f"{counted(group.k, 'run')} expected of each agent in each task."
     return [Table(name="missing", title="What is missing", heads=heads, rows=tuple(rows), note=note)] if rows else []
 

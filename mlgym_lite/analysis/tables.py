@@ -189,8 +189,10 @@ def as_html(table: Table) -> str:
         for row in table.rows
     )
     note = f'<p class="quiet">{_html(table.note)}</p>\n' if table.note else ""
+    title = _html(table.title)
     return (
-        f'<section id="{_html(table.name)}">\n<h3>{_html(table.title)}</h3>\n<div class="scroll" tabindex="0"><table>\n'
+        f'<section data-table="{_html(table.name)}">\n<h3>{title}</h3>\n'
+        f'<div class="scroll" role="region" aria-label="{title}" tabindex="0"><table>\n'
         f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n{note}</section>\n"
     )
 

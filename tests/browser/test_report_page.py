@@ -69,7 +69,7 @@ def test_no_page_is_wider_than_its_window(address: str, watched: Callable[..., W
     """Tables and the wide plot scroll within themselves; the first column stays in sight."""
     page = watched(width=width).open(address)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    box = page.locator("#group-0 #mean-submission .scroll").first
+    box = page.locator("#group-0 [data-table=mean-submission] .scroll").first
     box.evaluate("box => box.scrollLeft = 400")
     edges: Any = box.evaluate(
         "box => [box.getBoundingClientRect().left, box.querySelector('tbody th').getBoundingClientRect().left]"

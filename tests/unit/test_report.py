@@ -368,7 +368,9 @@ def test_notes_tell_what_makes_runs_differ(tmp_path: Path) -> None:
     [
         ("litellm-o1__blotto__default__t-0.00__p-0.95__c-4.00__install-0_run_3", ("o1", "blotto", "default", 3)),
         ("a__b__c__t-0.00__p-0.95__c-4.00__install-0__suffix_run_12", ("a", "b", "c", 12)),
-        ("a__b__t-0.00_run_1", None),
+        ("a__b__t-0.00_run_1", ("a", "b", "", 1)),
+        ("a__b_run_2", ("a", "b", "", 2)),
+        ("a__b", ("a", "b", "", 0)),
         ("blotto", None),
     ],
 )
