@@ -187,7 +187,9 @@ def _runs(folder: Path) -> Iterator[Leftover]:
         if parts:
             for leftover in _marked("killed run", run, mark_of(run / MARK), parts):
                 names = ", ".join(f".state/{part.name}" for part in parts)
-                detail = leftover.detail or f"its record is kept; {names} can go"
+                detail = (
+                    leftover.detail or f"its record is kept; {names} can go, but then `mlgym-lite resume` cannot go on with it"
+                )
                 yield Leftover(kind=leftover.kind, path=run, bytes=leftover.bytes, removable=leftover.removable, detail=detail)
 
 

@@ -153,7 +153,7 @@ def test_a_killed_run_keeps_its_record(
     assert entry["path"] == str(runs / "one")
     assert entry["removed"]
     assert "its record is kept" in entry["detail"]
-    assert sorted(path.name for path in (runs / "one" / ".state").iterdir()) == ["engine.lock"]
+    assert sorted(path.name for path in (runs / "one" / ".state").iterdir()) == ["engine.lock", "shell.json"]
     assert json.loads((runs / "one" / "trajectory.jsonl").read_text(encoding="utf-8"))["observation"] == "first\n"
     assert (runs / "one" / "workspace" / "answer.txt").exists()
     assert [entry for entry in listed() if entry["kind"] == "killed run"] == []
