@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from chromium import chromium
+from slurm_cluster import missing_programs
 from tiny_task import GRADER, TASK_TOML
 
 from mlgym_lite.config.run_settings import IsolationChoice
@@ -51,6 +52,11 @@ def _missing(mark: str) -> str:
             urllib.request.urlopen(f"{index.rstrip('/')}/pip/", timeout=20).close()
         except (OSError, ValueError) as error:
             return f"no package index answers at {index}: {error}"
+    if mark == "slurm":
+        absent = missing_programs()
+        if importlib.util.find_spec("submitit") is None:
+            absent.append("submitit (the extra `slurm`)")
+        return f"{', '.join(absent)}: not installed" if absent else ""
     if mark == "browser":
         if importlib.util.find_spec("playwright") is None:
             return "playwright is not installed; the extra `dev` brings it"
@@ -65,7 +71,7 @@ def _missing(mark: str) -> str:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip or fail a test whose mark names a part that is missing."""
     required = os.environ.get("MLGYM_LITE_REQUIRE", "").split(",")
-    for mark in ("kernel", "landlock", "cgroup", "network", "reference", "browser"):
+    for mark in ("kernel", "landlock", "cgroup", "network", "reference", "browser", "slurm"):
         if item.get_closest_marker(mark) is None:
             continue
         reason = _missing(mark)

@@ -14,6 +14,7 @@ import psutil
 
 from mlgym_lite.background import BackgroundProgram
 from mlgym_lite.benchmark.plan import Plan, PlannedEpisode, write_plan
+from mlgym_lite.benchmark.slurm import ALIVE, job_states
 from mlgym_lite.benchmark.tries import Standing, begin_try, check_command, end_try, standing_of
 from mlgym_lite.errors import BenchError
 from mlgym_lite.isolation.limits import cpu_count
@@ -123,12 +124,14 @@ class LocalBench:
 
     def _left(self) -> list[PlannedEpisode]:
         left = []
+        jobs = {folder for folder, state in job_states(self._plan).items() if state in ALIVE}
         for episode in self._plan.episodes:
             folder = self._plan.results / episode.folder
             check_command(folder, episode)
             standing = self._standing(episode)
             self._spent += standing.cost or 0.0
-            if standing.state == "waiting" or (self._again and standing.state == "failed"):
+            is_wanted = standing.state == "waiting" or (self._again and standing.state == "failed")
+            if is_wanted and episode.folder not in jobs:
                 left.append(episode)
         return left
 

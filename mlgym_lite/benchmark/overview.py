@@ -7,10 +7,11 @@ import os
 import statistics
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mlgym_lite.benchmark.plan import Plan, PlannedEpisode
+from mlgym_lite.benchmark.slurm import ALIVE, can_pass, job_states, why_without_result
 from mlgym_lite.benchmark.tries import Standing, run_directory, standing_of
 
 
@@ -80,7 +81,7 @@ class Overview:
         """What --json prints."""
         return {
             "results": str(self.plan.results),
-            "counts": {state: self.counts[state] for state in ("done", "running", "waiting", "failed")},
+            "counts": {state: self.counts[state] for state in ("done", "running", "queued", "waiting", "failed")},
             "cost_usd": self.cost,
             "episodes": [self._episode_record(episode) for episode in self.plan.episodes],
         }
@@ -110,7 +111,26 @@ def overview_of(plan: Plan, *, at_work: bool | None = None) -> Overview:
         episode.folder: standing_of(plan.results / episode.folder, plan.bench.attempts, is_running=running)
         for episode in plan.episodes
     }
+    if at_work is None and not running:
+        standings = with_jobs(plan, standings)
     return Overview(plan=plan, standings=standings)
+
+
+def with_jobs(plan: Plan, standings: Mapping[str, Standing]) -> dict[str, Standing]:
+    """The standings with what Slurm says of episodes that have no result and were submitted as jobs."""
+    told = dict(standings)
+    for folder, state in job_states(plan).items():
+        standing = told[folder]
+        if standing.state not in ("waiting", "failed"):
+            continue
+        if state == "RUNNING":
+            told[folder] = replace(standing, state="running")
+        elif state in ALIVE:
+            told[folder] = replace(standing, state="queued")
+        elif state != "COMPLETED" and standing.result is None:
+            why = why_without_result(plan, folder, state)
+            told[folder] = replace(standing, state="waiting" if can_pass(state) else "failed", why=why)
+    return told
 
 
 def is_at_work(plan: Plan) -> bool:

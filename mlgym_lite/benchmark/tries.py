@@ -17,7 +17,7 @@ from typing import Any, Literal
 from mlgym_lite.benchmark.plan import PlannedEpisode
 from mlgym_lite.errors import BenchError
 
-EpisodeState = Literal["waiting", "running", "done", "failed"]
+EpisodeState = Literal["waiting", "queued", "running", "done", "failed"]
 COMMAND = "episode.json"
 _KILLED = 128
 _FAILURES = ("agent_error", "grader_error", "sandbox_error", "interrupted")
@@ -75,6 +75,18 @@ def begin_try(results: Path, episode: PlannedEpisode) -> tuple[int, list[str]]:
     run = [sys.executable, "-m", "mlgym_lite", "run", *episode.arguments, f"--output={folder / f'try-{number}'}"]
     (folder / f"try-{number}.log").touch()
     return number, run
+
+
+def go_on_or_begin(results: Path, episode: PlannedEpisode) -> tuple[int, list[str]]:
+    """The last try where it was killed and can be gone on with, else a new one; as `begin_try` gives it."""
+    folder = results / episode.folder
+    number = max(_numbers(folder), default=0)
+    run = folder / f"try-{number}"
+    has_ended = (run / "result.json").exists() or (folder / f"try-{number}.end.json").exists()
+    if has_ended or not (run / "run.json").exists():
+        return begin_try(results, episode)
+    check_command(folder, episode)
+    return number, [sys.executable, "-m", "mlgym_lite", "resume", str(run)]
 
 
 def check_command(folder: Path, episode: PlannedEpisode) -> None:

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 @click.command("bench")
 @click.argument("file", type=shared.PATH)
 @click.option("--dry-run", is_flag=True, help="Print the plan and what it can cost, and run nothing.")
+@click.option(
+    "--executor", type=click.Choice(["local", "slurm"]), default="local", show_default=True,
+    help="local: this machine, until all is done; slurm: submit an array of jobs and return.",
+)  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), help="Episodes at once (default: as CPUs, memory and GPUs allow).")
 @click.option("--again", is_flag=True, help="Also try what has failed before, such as after a wrong key was put right.")
 @shared.json_output
 @shared.quiet
-def command(file: Path, dry_run: bool, workers: int | None, again: bool, as_json: bool, quiet: bool) -> None:
+def command(file: Path, dry_run: bool, executor: str, workers: int | None, again: bool, as_json: bool, quiet: bool) -> None:
     """Run every episode of the bench FILE that has no result yet.
 
     Interrupt it and run it again: it goes on. What failed for a reason that can pass is tried again. The format: docs/benches.md.
@@ -43,6 +47,9 @@ def command(file: Path, dry_run: bool, workers: int | None, again: bool, as_json
         else:
             print_plan(plan, before)
         return
+    if executor == "slurm":
+        _submit(plan, again=again, as_json=as_json)
+        return
     capacity = Capacity.of_this_machine(_gpus(plan), workers or plan.bench.local.workers)
     left = before.counts["waiting"] + (before.counts["failed"] if again else 0)
     if left and not quiet and not as_json:
@@ -52,7 +59,7 @@ def command(file: Path, dry_run: bool, workers: int | None, again: bool, as_json
         LocalBench(plan, capacity, progress.listener(), again=again).run()
     finally:
         progress.stop()
-    after = overview_of(plan, at_work=False)
+    after = overview_of(plan)
     if as_json:
         print_json(after.record())
     elif not quiet:
@@ -60,6 +67,23 @@ def command(file: Path, dry_run: bool, workers: int | None, again: bool, as_json
             print_report(plan.results)
         print_standing(after)
     _check_complete(after)
+
+
+def _submit(plan: Plan, *, again: bool, as_json: bool) -> None:
+    from mlgym_lite.benchmark.overview import overview_of
+    from mlgym_lite.benchmark.slurm import submit_bench
+    from mlgym_lite.cli.bench_printing import print_standing
+    from mlgym_lite.cli.printing import counted, print_json
+
+    numbers = submit_bench(plan, again=again)
+    if as_json:
+        print_json({"results": str(plan.results), "jobs": numbers})
+        return
+    arrays = sorted({number.partition("_")[0] for number in numbers.values()})
+    named = f" as {', '.join(arrays)}" if arrays else ""
+    click.echo(f"submitted {counted(len(numbers), 'episode')}{named}", err=True)
+    click.echo(f"`mlgym-lite status {plan.file}` shows how it stands; `mlgym-lite report {plan.results}` what is done", err=True)
+    print_standing(overview_of(plan))
 
 
 def _check_complete(overview: Overview) -> None:

@@ -60,8 +60,9 @@ def print_standing(overview: Overview) -> None:
         if standing.state == "failed":
             click.echo(f"failed: {episode.task}, {who(episode)}: {one_line(standing.why, 160)}")
     counts = overview.counts
+    queued = f"{counts['queued']} queued, " if counts["queued"] else ""
     click.echo(
-        f"{counts['done']} done, {counts['running']} running, {counts['waiting']} to do, {counts['failed']} failed; "
+        f"{counts['done']} done, {counts['running']} running, {queued}{counts['waiting']} to do, {counts['failed']} failed; "
         f"{'cost unknown' if overview.cost is None else f'${overview.cost:.2f}'} so far; {harmless(str(overview.plan.results))}"
     )
 

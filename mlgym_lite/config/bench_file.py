@@ -78,6 +78,25 @@ class Local(Table):
     """At once; None: as many as CPUs, memory and GPUs allow."""
 
 
+class Slurm(Table):
+    """How episodes run as jobs of a Slurm array; what is absent is left to the cluster."""
+
+    partition: Text | None = None
+    account: Text | None = None
+    qos: Text | None = None
+    constraint: Text | None = None
+    time_minutes: Count | None = None
+    """Of a job; None: what the episode may take and ten minutes."""
+    memory_mb: Count = 1024
+    """Beside what the episode itself may use: the engine, graders, page cache."""
+    at_once: Count = 64
+    """Jobs of an array that may run at once."""
+    setup: list[Text] = Field(default_factory=list)
+    """Shell lines before the episode, such as `module load python`."""
+    further: dict[str, Any] = Field(default_factory=dict)
+    """Further options of sbatch, by their long names with underscores."""
+
+
 class BenchFile(Table):
     """A bench; a key that is absent from the file has the value shown here."""
 
@@ -99,6 +118,7 @@ class BenchFile(Table):
     budget: Budget = Field(default_factory=Budget)
     options: Options = Field(default_factory=Options)
     local: Local = Field(default_factory=Local)
+    slurm: Slurm = Field(default_factory=Slurm)
 
 
 def load_bench_file(path: Path) -> BenchFile:

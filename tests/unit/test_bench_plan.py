@@ -165,6 +165,6 @@ def test_the_document_shows_the_defaults() -> None:
     assert shown == parse(BenchFile, least, "the document")
     everything = tomllib.loads(re.sub(r"^# (?=\w+ = )", "", first, flags=re.MULTILINE))
     assert set(everything) == set(BenchFile.model_fields)
-    for table in ("limits", "budget", "options", "local"):
+    for table in ("limits", "budget", "options", "local", "slurm"):
         assert set(everything[table]) == set(type(getattr(shown, table)).model_fields), table
     parse(BenchFile, {**least, **tomllib.loads(second)}, "the document")

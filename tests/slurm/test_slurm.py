@@ -1,0 +1,172 @@
+"""A bench on a real Slurm cluster of one node: arrays, jobs that go on after a requeue, jobs that ended badly."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slurm_cluster import Cluster, cluster
+
+pytestmark = [pytest.mark.slurm, pytest.mark.kernel]
+
+PLAYER = """
+import json, os, sys, time
+for line in sys.stdin:
+    said = json.loads(line)
+    {before}
+    print(json.dumps({{"action": "echo " + str(2 + said["steps"]) + " > answer.txt; submit"}}), flush=True)
+"""
+SLOW = (
+    "print(json.dumps({'action': 'touch started; while [ ! -e go ]; do sleep 0.1; done; echo gone'}), flush=True)\n"
+    "sys.stdin.readline()"
+)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The cluster, for all tests of this file."""
+    folder = tmp_path_factory.mktemp("cluster")
+    folder.chmod(0o755)
+    with cluster(folder) as made:
+        yield made
+
+
+class Bench:
+    """A bench file with its cluster."""
+
+    def __init__(self, file: Path, running: Cluster, environment: dict[str, str]) -> None:
+        self.file = file
+        self.results = file.parent / "b-results" / "full"
+        self._environment = {**environment, **running.environment, "MLGYM_LITE_CACHE": environment["MLGYM_LITE_CACHE"]}
+
+    def call(self, command: str, *arguments: str) -> dict[str, Any]:
+        """What `mlgym-lite COMMAND --json` prints."""
+        line = [sys.executable, "-m", "mlgym_lite", command, str(self.file), "--json", *arguments]
+        result = subprocess.run(line, env=self._environment, capture_output=True, text=True, timeout=120, check=False)
+        assert result.returncode == 0, result.stderr
+        content: dict[str, Any] = json.loads(result.stdout)
+        return content
+
+    def submit(self, *arguments: str) -> dict[str, str]:
+        """Submit; the new jobs by their episodes' folders."""
+        jobs: dict[str, str] = self.call("bench", "--executor", "slurm", *arguments)["jobs"]
+        return jobs
+
+    def counts(self) -> dict[str, int]:
+        """How many episodes are in each state."""
+        return {state: number for state, number in self.call("status")["counts"].items() if number}
+
+    def wait_for(self, counts: dict[str, int]) -> None:
+        """Wait until so many are in each state."""
+        wait_until(lambda: self.counts() == counts, f"{counts}, not {self.counts()}")
+
+    def why(self) -> str:
+        """What is told of the first episode."""
+        told: str = self.call("status")["episodes"][0]["why"]
+        return told
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Wait for a condition, with a deadline."""
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def bench(make_task: Callable[..., Path], running: Cluster, environment: dict[str, str], tmp_path: Path) -> Callable[..., Bench]:
+    """Writes a bench file beside the tiny task and a player."""
+    folder = tmp_path / "my 'bench'"
+    folder.mkdir()
+    make_task("one").rename(folder / "one")
+
+    def write(before: str = "pass", *, seeds: int = 1, further: str = "") -> Bench:
+        (folder / "player.py").write_text(PLAYER.format(before=before), encoding="utf-8")
+        file = folder / "b.toml"
+        file.write_text(f'tasks = ["./one"]\nagents = ["./player.py"]\nseeds = {seeds}\n{further}', encoding="utf-8")
+        return Bench(file, running, environment)
+
+    return write
+
+
+def test_an_array_runs_every_episode(bench: Callable[..., Bench]) -> None:
+    """One array, a job for each; the same command submits nothing a second time; the scores are those of this machine."""
+    made = bench(seeds=4, further="[slurm]\ntime_minutes = 5\nmemory_mb = 256\n")
+    jobs = made.submit()
+    assert len(jobs) == 4 and len({number.partition("_")[0] for number in jobs.values()}) == 1
+    assert made.submit() == {}
+    made.wait_for({"done": 4})
+    assert made.submit() == {}
+    assert {episode["score"] for episode in made.call("status")["episodes"]} == {2.0}
+    result = json.loads((made.results / "one" / "player" / "seed-3" / "try-1" / "result.json").read_text(encoding="utf-8"))
+    assert (result["seed"], result["ending"]["reason"]) == (3, "submitted")
+
+
+def test_a_preempted_job_goes_on(bench: Callable[..., Bench], running: Cluster) -> None:
+    """At the signal the episode is left as it stands, the job is requeued, and the episode goes on in the same run directory."""
+    made = bench(f"said['steps'] == 0 and not said.get('before') and exec({SLOW!r})", further="[slurm]\ntime_minutes = 30\n")
+    [(folder, number)] = made.submit().items()
+    run = made.results.parent / folder / "try-1"
+    wait_until((run / "workspace" / "started").exists, "the episode is on its way")
+    assert made.counts() == {"running": 1}
+    running.run("scancel", "--signal=USR2", number)
+    wait_until(
+        lambda: (
+            "RestartCnt=1" in running.run("scontrol", "show", "job", "-o", number)
+            or "Restarts=1" in running.run("scontrol", "show", "job", "-o", number)
+        ),
+        "requeued",
+    )
+    (run / "workspace" / "go").touch()
+    made.wait_for({"done": 1})
+    assert (run / "resumptions.jsonl").is_file() and made.call("status")["episodes"][0]["tries"] == 1
+
+
+def test_a_node_that_loses_its_daemon_loses_no_episode(bench: Callable[..., Bench], running: Cluster) -> None:
+    """The job runs on without slurmd, and is done when that is there again."""
+    made = bench(f"said['steps'] == 0 and exec({SLOW!r})")
+    [folder] = made.submit()
+    run = made.results.parent / folder / "try-1"
+    wait_until((run / "workspace" / "started").exists, "the episode is on its way")
+    running.kill_node()
+    (run / "workspace" / "go").touch()
+    wait_until((run / "result.json").exists, "the episode has ended")
+    running.start_node(idle=False)
+    made.wait_for({"done": 1})
+
+
+def test_a_job_without_enough_memory_is_told(bench: Callable[..., Bench], running: Cluster) -> None:
+    """Slurm's own kill is not taken for the agent's doing."""
+    eats = "held = bytearray(700 << 20); time.sleep(60)"
+    made = bench(eats, further='attempts = 1\n[slurm]\nmemory_mb = 1\n[options]\nisolation = "bubblewrap"\n')
+    made.submit()
+    made.wait_for({"failed": 1})
+    assert "killed for memory" in made.why()
+
+
+def test_a_cancelled_job_is_told(bench: Callable[..., Bench], running: Cluster) -> None:
+    """It failed for a reason, nothing of it is left running, and with --again it is tried anew."""
+    made = bench(f"said['steps'] == 0 and exec({SLOW!r})")
+    [(folder, number)] = made.submit().items()
+    run = made.results.parent / folder / "try-1"
+    wait_until((run / "workspace" / "started").exists, "the episode is on its way")
+    running.run("scancel", number)
+    wait_until(lambda: "JobState=CANCELLED" in running.run("scontrol", "show", "job", "-o", number), "cancelled")
+    wait_until(lambda: made.counts() in ({"failed": 1}, {"waiting": 1}), "told")
+    bench("pass")
+    assert list(made.submit("--again")) == [folder]
+    made.wait_for({"done": 1})
+
+
+def test_what_slurm_refuses_is_told(bench: Callable[..., Bench]) -> None:
+    """With its own words."""
+    made = bench(further='[slurm]\npartition = "nowhere"\n')
+    with pytest.raises(AssertionError, match=r"(?s)Slurm did not take the jobs.*invalid partition"):
+        made.submit()
