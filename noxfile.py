@@ -16,7 +16,7 @@ nox.options.error_on_missing_interpreters = True
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, format and import directions."""
-    session.install("-e", ".[dev]")
+    session.install("-e", ".", "ruff>=0.5", "import-linter>=2.0")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", "mlgym_lite", "tests", "benchmarks", "noxfile.py")
     session.run("lint-imports")
