@@ -44,8 +44,8 @@ class BackgroundProgram:
         return status if status >= 0 else 128 - status
 
     def interrupt(self) -> None:
-        """What Ctrl-C does."""
-        self._signal(signal.SIGINT)
+        """Ask it to end: SIGTERM, since SIGINT is ignored by what a script or nohup started in the background."""
+        self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it, with its process group, at once."""

@@ -209,4 +209,7 @@ def _slurm(environment: Mapping[str, str]) -> str:
     if program is None:
         return "not used on this host"
     result = run_program([program, "--version"], timeout_seconds=30)
+    if result.status != 0:
+        why = (result.output.strip().splitlines() or ["it tells nothing"])[-1]
+        raise Missing(f"installed, but without a cluster: {why}", "set SLURM_CONF, or run where Slurm is set up, to use it")
     return f"{result.output.strip()}; not in a job"

@@ -62,9 +62,9 @@ def test_a_recorded_run_is_replayed(mlgym: Program, checkout: Path, working_fold
     steps = [("ls", "evaluate.py\nopponent.py\nstrategy.py"), ("submit", "")]
     (working_folder / "run.traj").write_text(trajectory(steps, [{"Points": 0.25}]), encoding="utf-8")
     ended = mlgym("replay", "run.traj", "--task", "coins", "-q")
-    assert "score at step 2: recorded {'Points': 0.25}, replayed {'Points': 0.25}: agrees" in ended.err
+    assert "score at step 2: recorded Points = 0.25, replayed Points = 0.25: agrees" in ended.err
     steps = [("echo 'my_side = lambda number: False' > strategy.py; validate", validated({"Points": 0.9}))]
     (working_folder / "run.traj").write_text(trajectory(steps, [{"Points": 0.9}]), encoding="utf-8")
     ended = mlgym("replay", "run.traj", "--task", "coins", "-q")
-    assert "score at step 1: recorded {'Points': 0.9}, replayed {'Points': 0.75}: differs" in ended.err
+    assert "score at step 1: recorded Points = 0.9, replayed Points = 0.75: differs" in ended.err
     assert ended.status == 15

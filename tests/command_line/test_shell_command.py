@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -85,13 +86,13 @@ def test_an_input_goes_on_while_something_is_open(shell: Open, working_folder: P
 
 def test_ctrl_c_ends_the_command_and_not_the_episode(shell: Open, working_folder: Path) -> None:
     """A running command is interrupted; what it started is gone, and the next command runs."""
-    terminal = shell()
-    terminal.type("echo begun; sleep 3141.5926\n")
+    terminal, marker = shell(), f"3141.{os.getpid()}"
+    terminal.type(f"echo begun; sleep {marker}\n")
     terminal.wait_until_shown("begun\r\n")
-    wait_until(lambda: [p for p in running_with("3141.5926") if p.name() == "sleep"], "the command runs")
+    wait_until(lambda: [p for p in running_with(marker) if p.name() == "sleep"], "the command runs")
     terminal.type("\x03")
     terminal.wait_until_shown("[19 steps left")
-    assert not [process for process in running_with("3141.5926") if process.name() == "sleep"]
+    assert not [process for process in running_with(marker) if process.name() == "sleep"]
     terminal.type("echo still here\n")
     terminal.wait_until_shown("still here\r\n")
     terminal.wait_until_shown("$ ")
