@@ -88,19 +88,19 @@ def test_pictures_are_kept_and_shown(open_episode: Callable[..., mlgym_lite.Epis
     """Of any place that the agent can read, four a step; what is none is refused."""
     episode = open_episode(PictureService())
     shown = base64.b64encode(png()).decode()
-    step = episode.step(f"echo {shown} | base64 -d > /tmp/plot.png; view_image /tmp/plot.png")
-    assert f"[/tmp/plot.png: image/png, {len(png())} bytes" in step.observation
+    step = episode.step(f"echo {shown} | base64 -d > ~/plot.png; view_image ~/plot.png")
+    assert f"/plot.png: image/png, {len(png())} bytes" in step.observation
     (picture,) = step.pictures
     assert Path(picture.path).read_bytes() == png() and episode.observation.pictures == step.pictures
     line = json.loads((episode.run_directory / "trajectory.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     assert line["pictures"] == ["outputs/0001-1.png"]
-    step = episode.step("for n in 1 2 3 4 5; do view_image /tmp/plot.png; done")
+    step = episode.step("for n in 1 2 3 4 5; do view_image ~/plot.png; done")
     assert len(step.pictures) == 4 and "4 pictures a step are the most" in step.observation
     step = episode.step(
-        "view_image answer.txt; view_image nothing.png; view_image /tmp; head -c 5000000 /dev/zero > big; view_image big"
+        "view_image answer.txt; view_image nothing.png; mkdir d; view_image d; head -c 5000000 /dev/zero > big; view_image big"
     )
     assert step.pictures == () and "is no PNG" in step.observation and "nothing.png cannot be read" in step.observation
-    assert "/tmp cannot be read" in step.observation and "more than 4 MiB" in step.observation
+    assert "d cannot be read" in step.observation and "more than 4 MiB" in step.observation
 
 
 def test_papers_are_found_and_read_from_a_sandbox_without_network(open_episode: Callable[..., mlgym_lite.Episode]) -> None:
