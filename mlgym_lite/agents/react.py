@@ -69,11 +69,7 @@ class ReactAgent(PlainAgent):
             reply = {key: value for key, value in details["reply"].items() if key != "finish_reason"}
             text = self._templates.text("observation", observation)
             self._exchanges.append(Exchange(reply=reply, observation=text, raw=observation.text, pictures=observation.pictures))
-            tokens = step.get("tokens")
-            if tokens:
-                self._total += ModelUsage(
-                    input_tokens=tokens["input"], output_tokens=tokens["output"], cost_usd=step.get("cost"), calls=1
-                )
+            self._total += ModelUsage.of_step(step)
 
     def next_action(self, observation: Observation) -> Action | Stop:
         """Ask the model until its reply holds one action, or a limit is reached."""

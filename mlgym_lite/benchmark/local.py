@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,10 +13,11 @@ import psutil
 
 from mlgym_lite.background import BackgroundProgram
 from mlgym_lite.benchmark.plan import Plan, PlannedEpisode, write_plan
-from mlgym_lite.benchmark.slurm import ALIVE, job_states
-from mlgym_lite.benchmark.tries import Standing, begin_try, check_command, end_try, standing_of
+from mlgym_lite.benchmark.slurm import episodes_to_run
+from mlgym_lite.benchmark.tries import Standing, begin_try, end_try, standing_of, standings_of
 from mlgym_lite.errors import BenchError
 from mlgym_lite.isolation.limits import cpu_count
+from mlgym_lite.isolation.marked_folders import take
 from mlgym_lite.isolation.waiting import readable
 
 _TICK_SECONDS = 1.0
@@ -123,17 +123,9 @@ class LocalBench:
                 raise
 
     def _left(self) -> list[PlannedEpisode]:
-        left = []
-        jobs = {folder for folder, state in job_states(self._plan).items() if state in ALIVE}
-        for episode in self._plan.episodes:
-            folder = self._plan.results / episode.folder
-            check_command(folder, episode)
-            standing = self._standing(episode)
-            self._spent += standing.cost or 0.0
-            is_wanted = standing.state == "waiting" or (self._again and standing.state == "failed")
-            if is_wanted and episode.folder not in jobs:
-                left.append(episode)
-        return left
+        standings = standings_of(self._plan)
+        self._spent = sum(standing.cost or 0.0 for standing in standings.values())
+        return episodes_to_run(self._plan, standings, again=self._again)
 
     def _standing(self, episode: PlannedEpisode) -> Standing:
         return standing_of(self._plan.results / episode.folder, self._plan.bench.attempts)
@@ -199,15 +191,8 @@ def _alone(results: Path) -> Iterator[None]:
     results.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(results / ".bench.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise BenchError(
-            f"{results}: another `mlgym-lite bench` is at work there; `mlgym-lite status` shows how it stands"
-        ) from None
-    except OSError:
-        pass
-    try:
+        if not take(descriptor, results):
+            raise BenchError(f"{results}: another `mlgym-lite bench` is at work there; `mlgym-lite status` shows how it stands")
         yield
     finally:
         os.close(descriptor)

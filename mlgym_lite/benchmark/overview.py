@@ -12,7 +12,7 @@ from typing import Any
 
 from mlgym_lite.benchmark.plan import Plan, PlannedEpisode
 from mlgym_lite.benchmark.slurm import ALIVE, can_pass, job_states, why_without_result
-from mlgym_lite.benchmark.tries import Standing, run_directory, standing_of
+from mlgym_lite.benchmark.tries import Standing, run_directory, standings_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +107,7 @@ class Overview:
 def overview_of(plan: Plan, *, at_work: bool | None = None) -> Overview:
     """Read every episode's folder; `at_work` says whether somebody runs the bench (None: look)."""
     running = is_at_work(plan) if at_work is None else at_work
-    standings = {
-        episode.folder: standing_of(plan.results / episode.folder, plan.bench.attempts, is_running=running)
-        for episode in plan.episodes
-    }
+    standings = standings_of(plan, is_running=running)
     if at_work is None and not running:
         standings = with_jobs(plan, standings)
     return Overview(plan=plan, standings=standings)
@@ -119,10 +116,9 @@ def overview_of(plan: Plan, *, at_work: bool | None = None) -> Overview:
 def with_jobs(plan: Plan, standings: Mapping[str, Standing]) -> dict[str, Standing]:
     """The standings with what Slurm says of episodes that have no result and were submitted as jobs."""
     told = dict(standings)
-    for folder, state in job_states(plan).items():
+    without_result = [folder for folder, standing in standings.items() if standing.state in ("waiting", "failed")]
+    for folder, state in job_states(plan, without_result).items():
         standing = told[folder]
-        if standing.state not in ("waiting", "failed"):
-            continue
         if state == "RUNNING":
             told[folder] = replace(standing, state="running")
         elif state in ALIVE:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,7 +98,7 @@ def plan_bench(path: Path) -> Plan:
     episodes = [
         _episode(bench, here, task, agent, seed) for seed in dict.fromkeys(bench.seeds) for task in tasks for agent in agents
     ]
-    twice = {episode.folder for episode in episodes if sum(other.folder == episode.folder for other in episodes) > 1}
+    twice = [folder for folder, count in Counter(episode.folder for episode in episodes).items() if count > 1]
     if twice:
         raise BenchError(f"{path}: {sorted(twice)[0]}: two tasks or agents of one name; give their folders or files other names")
     return Plan(file=path.absolute(), bench=bench, results=results, episodes=tuple(episodes))

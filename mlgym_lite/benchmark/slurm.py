@@ -6,17 +6,16 @@ many clusters keep no accounts. Each episode's folder holds the number of its la
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mlgym_lite.benchmark.plan import Plan, PlannedEpisode, write_plan
 from mlgym_lite.benchmark.slurm_job import EpisodeJob
-from mlgym_lite.benchmark.tries import check_command, standing_of
+from mlgym_lite.benchmark.tries import Standing, check_command, read_json, standings_of, write_json
 from mlgym_lite.errors import BenchError
 from mlgym_lite.processes import run_program
 
@@ -46,19 +45,25 @@ def submit_bench(plan: Plan, *, again: bool = False) -> dict[str, str]:
         BenchError: There is no Slurm here, sbatch refuses, or a folder is of another bench.
     """
     write_plan(plan)
-    states = job_states(plan)
-    waiting = []
-    for episode in plan.episodes:
-        folder = plan.results / episode.folder
-        check_command(folder, episode)
-        standing = standing_of(folder, plan.bench.attempts)
-        is_wanted = standing.state == "waiting" or (again and standing.state == "failed")
-        if is_wanted and states.get(episode.folder) not in ALIVE:
-            waiting.append(episode)
+    waiting = episodes_to_run(plan, standings_of(plan), again=again)
     numbers: dict[str, str] = {}
     for needs, episodes in _alike(waiting).items():
         numbers |= _submit_array(plan, needs, episodes)
     return numbers
+
+
+def episodes_to_run(plan: Plan, standings: Mapping[str, Standing], *, again: bool) -> list[PlannedEpisode]:
+    """Those that have neither a result nor a job, and with `again` those that failed.
+
+    Raises:
+        BenchError: A folder is of another bench.
+    """
+    for episode in plan.episodes:
+        check_command(plan.results / episode.folder, episode)
+    wanted = ("waiting", "failed") if again else ("waiting",)
+    left = [episode for episode in plan.episodes if standings[episode.folder].state in wanted]
+    states = job_states(plan, [episode.folder for episode in left])
+    return [episode for episode in left if states.get(episode.folder) not in ALIVE]
 
 
 ALIVE = ("PENDING", "RUNNING", "REQUEUED", "SUSPENDED", "COMPLETING", "CONFIGURING")
@@ -90,7 +95,7 @@ def _submit_array(plan: Plan, needs: _Needs, episodes: Sequence[PlannedEpisode])
     numbers = {episode.folder: str(job.job_id) for episode, job in zip(episodes, jobs, strict=True)}
     for folder, number in numbers.items():
         (plan.results / folder).mkdir(parents=True, exist_ok=True)
-        _write(plan.results / folder / JOB, {"job": number})
+        write_json(plan.results / folder / JOB, {"job": number})
     return numbers
 
 
@@ -117,13 +122,12 @@ def job_options(plan: Plan, needs: _Needs) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
 
 
-def job_states(plan: Plan) -> dict[str, str]:
-    """What Slurm says of the jobs of episodes, by their folders; jobs that it no longer knows are left out."""
-    numbers = {}
-    for episode in plan.episodes:
-        number = _job_number(plan.results / episode.folder)
-        if number is not None:
-            numbers[episode.folder] = number
+def job_states(plan: Plan, folders: Iterable[str]) -> dict[str, str]:
+    """What Slurm says of the jobs of episodes, by their folders; jobs that it no longer knows are left out.
+
+    Each job that has ended is asked for by a program of its own: name only episodes that have no result.
+    """
+    numbers = {folder: number for folder in folders if (number := _job_number(plan.results / folder)) is not None}
     if not numbers:
         return {}
     known = _queued()
@@ -146,10 +150,8 @@ def can_pass(state: str) -> bool:
 
 
 def _job_number(folder: Path) -> str | None:
-    try:
-        return str(json.loads((folder / JOB).read_text(encoding="utf-8"))["job"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+    number = (read_json(folder / JOB) or {}).get("job")
+    return None if number is None else str(number)
 
 
 def _queued() -> dict[str, str]:
@@ -171,9 +173,3 @@ def _slurm(command: Sequence[str]) -> str:
     except (OSError, TimeoutError):
         return ""
     return result.output if result.status == 0 else ""
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    aside.write_text(json.dumps(dict(content)) + "\n", encoding="utf-8")
-    os.replace(aside, path)

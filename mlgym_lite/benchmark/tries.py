@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mlgym_lite.benchmark.plan import PlannedEpisode
+from mlgym_lite.benchmark.plan import Plan, PlannedEpisode
 from mlgym_lite.errors import BenchError
 
 EpisodeState = Literal["waiting", "queued", "running", "done", "failed"]
@@ -45,7 +45,7 @@ def standing_of(folder: Path, attempts: int, *, is_running: bool = False) -> Sta
     tries = _numbers(folder)
     if not tries:
         return Standing(state="waiting")
-    results = [_json(folder / f"try-{number}" / "result.json") for number in tries]
+    results = [read_json(folder / f"try-{number}" / "result.json") for number in tries]
     cost = _cost([(result or {}).get("usage") or {} for result in results])
     last, result = tries[-1], results[-1]
     if is_running and result is None and not (folder / f"try-{last}.end.json").exists():
@@ -58,6 +58,13 @@ def standing_of(folder: Path, attempts: int, *, is_running: bool = False) -> Sta
     return Standing(state="waiting" if goes_on else "failed", tries=len(tries), result=result, why=why, cost=cost)
 
 
+def standings_of(plan: Plan, *, is_running: bool = False) -> dict[str, Standing]:
+    """How every episode of a plan stands, by its folder."""
+    attempts = plan.bench.attempts
+    folders = [episode.folder for episode in plan.episodes]
+    return {folder: standing_of(plan.results / folder, attempts, is_running=is_running) for folder in folders}
+
+
 def begin_try(results: Path, episode: PlannedEpisode) -> tuple[int, list[str]]:
     """A new try of an episode: its number, and the command that runs it.
 
@@ -66,11 +73,9 @@ def begin_try(results: Path, episode: PlannedEpisode) -> tuple[int, list[str]]:
     """
     folder = results / episode.folder
     folder.mkdir(parents=True, exist_ok=True)
-    recorded = _json(folder / COMMAND)
-    if recorded is None:
-        _write(folder / COMMAND, {"arguments": list(episode.arguments)})
-    elif recorded.get("arguments") != list(episode.arguments):
-        check_command(folder, episode)
+    check_command(folder, episode)
+    if read_json(folder / COMMAND) is None:
+        write_json(folder / COMMAND, {"arguments": list(episode.arguments)})
     number = max(_numbers(folder), default=0) + 1
     run = [sys.executable, "-m", "mlgym_lite", "run", *episode.arguments, f"--output={folder / f'try-{number}'}"]
     (folder / f"try-{number}.log").touch()
@@ -91,7 +96,7 @@ def go_on_or_begin(results: Path, episode: PlannedEpisode) -> tuple[int, list[st
 
 def check_command(folder: Path, episode: PlannedEpisode) -> None:
     """Raise BenchError where a folder holds tries of another command, which would be mixed up with new ones."""
-    recorded = _json(folder / COMMAND)
+    recorded = read_json(folder / COMMAND)
     if recorded is None or recorded.get("arguments") == list(episode.arguments):
         return
     before, now = set(recorded.get("arguments") or ()), set(episode.arguments)
@@ -104,7 +109,7 @@ def check_command(folder: Path, episode: PlannedEpisode) -> None:
 
 def end_try(folder: Path, number: int, exit_status: int) -> None:
     """Record how the command of a try ended."""
-    _write(folder / f"try-{number}.end.json", {"exit_status": exit_status})
+    write_json(folder / f"try-{number}.end.json", {"exit_status": exit_status})
 
 
 def run_directory(folder: Path, standing: Standing) -> Path:
@@ -123,7 +128,7 @@ def _failure(folder: Path, number: int, result: Mapping[str, Any] | None) -> tup
     if result is not None:
         ending = result["ending"]
         return f"{ending['reason']}: {ending['detail']}".removesuffix(": "), bool(ending.get("can_pass"))
-    ended = _json(folder / f"try-{number}.end.json")
+    ended = read_json(folder / f"try-{number}.end.json")
     if ended is None:
         return "killed with its machine, or with what ran it", True
     status = int(ended["exit_status"])
@@ -153,7 +158,8 @@ def _numbers(folder: Path) -> list[int]:
     return sorted(int(number) for number in found if number.isdigit())
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A file's JSON object; None where there is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -161,7 +167,8 @@ def _json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _write(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object, aside and into place."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     aside.write_text(json.dumps(dict(content)) + "\n", encoding="utf-8")
     os.replace(aside, path)

@@ -59,14 +59,7 @@ class Resumption:
     @property
     def usage(self) -> ModelUsage:
         """What the steps took of a language model."""
-        total = ModelUsage()
-        for step in self.steps:
-            tokens = step.get("tokens")
-            if tokens:
-                total += ModelUsage(
-                    input_tokens=tokens["input"], output_tokens=tokens["output"], cost_usd=step.get("cost"), calls=1
-                )
-        return total
+        return sum(map(ModelUsage.of_step, self.steps), ModelUsage())
 
     @property
     def last_step(self) -> Step | None:

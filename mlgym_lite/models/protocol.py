@@ -35,6 +35,14 @@ class ModelUsage:
             estimated=self.estimated or other.estimated,
         )
 
+    @classmethod
+    def of_step(cls, step: Mapping[str, Any]) -> ModelUsage:
+        """What a recorded step (a line of trajectory.jsonl) took; nothing where no model was asked."""
+        tokens = step.get("tokens")
+        if not tokens:
+            return cls()
+        return cls(input_tokens=tokens["input"], output_tokens=tokens["output"], cost_usd=step.get("cost"), calls=1)
+
     @property
     def tokens(self) -> int:
         """Input and output together."""
