@@ -1,9 +1,8 @@
-"""Programs that run beside this one, their output in a file; none outlives the thread that began it."""
+"""Programs that run beside this one, their output in a file; none outlives the process that began it."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import shlex
@@ -12,10 +11,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-logger = logging.getLogger(__name__)
+from mlgym_lite.processes import start_with_launcher
 
-_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, prctl(2)
-_LIBRARY = ctypes.CDLL(None, use_errno=True)
+logger = logging.getLogger(__name__)
 
 
 class BackgroundProgram:
@@ -26,10 +24,9 @@ class BackgroundProgram:
         command = [str(argument) for argument in arguments]
         logger.info("start %s >> %s", shlex.join(command), output)
         with output.open("ab") as file:
-            self._process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
-                preexec_fn=_end_with_parent,
-            )  # fmt: skip
+            self._process = start_with_launcher(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+            )
         self.descriptor = os.pidfd_open(self._process.pid)
         """Can be read once the program has ended."""
 
@@ -43,19 +40,8 @@ class BackgroundProgram:
             self.descriptor = -1
         return status if status >= 0 else 128 - status
 
-    def interrupt(self) -> None:
-        """Ask it to end: SIGTERM, since SIGINT is ignored by what a script or nohup started in the background."""
-        self._signal(signal.SIGTERM)
-
     def kill(self) -> None:
         """End it, with its process group, at once."""
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: int) -> None:
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
-
-
-def _end_with_parent() -> None:
-    _LIBRARY.prctl(_SET_DEATH_SIGNAL, signal.SIGTERM, 0, 0, 0)
+                os.killpg(self._process.pid, signal.SIGKILL)

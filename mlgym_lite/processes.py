@@ -10,6 +10,7 @@ of its own that holds one end of a pipe: when this process ends, however it ends
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import queue
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 _HOLDER_MILLISECONDS = 5000
+_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, prctl(2)
+_LIBRARY = ctypes.CDLL(None, use_errno=True)
 
 
 class LauncherThread:
@@ -75,6 +78,19 @@ def launcher_thread() -> LauncherThread:
         if _launcher is None or _launcher.process_id != os.getpid():
             _launcher = LauncherThread()
         return _launcher
+
+
+def start_with_launcher(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a program, as `subprocess.Popen` does, that the kernel kills when this process ends, kill -9 included."""
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, preexec_fn=_die_with_launcher, **options)
+
+    return launcher_thread().call(start, lambda process: process.kill())
+
+
+def _die_with_launcher() -> None:
+    _LIBRARY.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
 
 
 _KEEPER_SCRIPT = """
@@ -241,14 +257,14 @@ def _kill_group(process_id: int) -> None:
 class Conversation:
     """A program that is spoken with in lines over its standard input and output; its errors go where ours go.
 
-    It runs in a process group of its own, which `close` ends.
+    It runs in a process group of its own, which `close` ends, and is killed with this process.
     """
 
     def __init__(self, arguments: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> None:
         """Start the program. Raises OSError where it cannot start."""
         command = [str(argument) for argument in arguments]
         logger.info("start %s", shlex.join(command))
-        self._process = subprocess.Popen(
+        self._process = start_with_launcher(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
         assert self._process.stdout is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,13 @@ import psutil
 from mlgym_lite.background import BackgroundProgram
 from mlgym_lite.benchmark.plan import Plan, PlannedEpisode, write_plan
 from mlgym_lite.benchmark.slurm import episodes_to_run
-from mlgym_lite.benchmark.tries import Standing, begin_try, end_try, standing_of, standings_of
+from mlgym_lite.benchmark.tries import Standing, end_try, go_on_or_begin, standing_of, standings_of
 from mlgym_lite.errors import BenchError
 from mlgym_lite.isolation.limits import cpu_count
 from mlgym_lite.isolation.marked_folders import take
 from mlgym_lite.isolation.waiting import readable
 
 _TICK_SECONDS = 1.0
-_ENDING_SECONDS = 60.0
 _MEMORY_SHARE = 0.9
 
 
@@ -107,7 +105,7 @@ class LocalBench:
 
         Raises:
             BenchError: Another bench is at work on the same results, or a folder is of another bench.
-            KeyboardInterrupt: After the running episodes were interrupted and have recorded that.
+            KeyboardInterrupt: After the running episodes were stopped; they go on when the bench is run again.
         """
         with _alone(self._plan.results):
             write_plan(self._plan)
@@ -119,7 +117,7 @@ class LocalBench:
                         return  # the budget allows no more
                     self._wait(waiting)
             except BaseException:
-                self._interrupt()
+                self._stop()
                 raise
 
     def _left(self) -> list[PlannedEpisode]:
@@ -144,7 +142,7 @@ class LocalBench:
         return most is None or self._spent + bound <= most or not episode.most_cost
 
     def _begin(self, episode: PlannedEpisode) -> None:
-        number, command = begin_try(self._plan.results, episode)
+        number, command = go_on_or_begin(self._plan.results, episode)
         log = self._plan.results / episode.folder / f"try-{number}.log"
         self._running.append(_Running(episode=episode, number=number, program=BackgroundProgram(command, log, self._environment)))
         self._listener.on_begin(episode, number)
@@ -170,19 +168,13 @@ class LocalBench:
                 ended.append(one)
         return ended
 
-    def _interrupt(self) -> None:
-        """Have what runs record that it was interrupted; what does not end is killed."""
-        for one in self._running:
-            one.program.interrupt()
-        deadline = time.monotonic() + _ENDING_SECONDS
-        while self._running and time.monotonic() < deadline:
-            readable([one.program.descriptor for one in self._running], deadline - time.monotonic())
-            self._ended()
+    def _stop(self) -> None:
+        """Leave what runs as it stands: all of it is on disk, behind its last finished step."""
         for one in self._running:
             one.program.kill()
         while self._running:
             readable([one.program.descriptor for one in self._running], None)
-            self._ended()
+            self._running = [one for one in self._running if one.program.exit_status() is None]
 
 
 @contextlib.contextmanager

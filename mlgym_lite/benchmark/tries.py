@@ -1,7 +1,8 @@
 """How an episode of a bench stands, as its folder tells: result files decide, not the states of processes or jobs.
 
 Each try has a run directory `try-K`, what the command printed (`try-K.log`) and, written by who ran it, how the command ended
-(`try-K.end.json`). A try without that file and without a result is running, or was killed with its machine.
+(`try-K.end.json`). A try without that file and without a result is running, or was stopped with who ran it: it goes on from its
+last finished step, whoever runs the bench next.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlgym_lite.benchmark.plan import Plan, PlannedEpisode
+from mlgym_lite.episode.resumption import can_go_on
 from mlgym_lite.errors import BenchError
 
 EpisodeState = Literal["waiting", "queued", "running", "done", "failed"]
@@ -48,10 +50,12 @@ def standing_of(folder: Path, attempts: int, *, is_running: bool = False) -> Sta
     results = [read_json(folder / f"try-{number}" / "result.json") for number in tries]
     cost = _cost([(result or {}).get("usage") or {} for result in results])
     last, result = tries[-1], results[-1]
-    if is_running and result is None and not (folder / f"try-{last}.end.json").exists():
+    if is_running and _is_open(folder, last):
         return Standing(state="running", tries=len(tries), cost=cost)
     if result is not None and result["ending"]["reason"] not in _FAILURES:
         return Standing(state="done", tries=len(tries), result=result, cost=cost)
+    if _is_open(folder, last):
+        return Standing(state="waiting", tries=len(tries), why="stopped with the bench or its machine; it goes on", cost=cost)
     why, can_pass = _failure(folder, last, result)
     interrupted = sum(one is not None and one["ending"]["reason"] == "interrupted" for one in results)
     goes_on = can_pass and len(tries) - interrupted < attempts
@@ -63,6 +67,11 @@ def standings_of(plan: Plan, *, is_running: bool = False) -> dict[str, Standing]
     attempts = plan.bench.attempts
     folders = [episode.folder for episode in plan.episodes]
     return {folder: standing_of(plan.results / folder, attempts, is_running=is_running) for folder in folders}
+
+
+def _is_open(folder: Path, number: int) -> bool:
+    """Whether a try has neither a result nor an end."""
+    return not (folder / f"try-{number}" / "result.json").exists() and not (folder / f"try-{number}.end.json").exists()
 
 
 def begin_try(results: Path, episode: PlannedEpisode) -> tuple[int, list[str]]:
@@ -83,12 +92,11 @@ def begin_try(results: Path, episode: PlannedEpisode) -> tuple[int, list[str]]:
 
 
 def go_on_or_begin(results: Path, episode: PlannedEpisode) -> tuple[int, list[str]]:
-    """The last try where it was killed and can be gone on with, else a new one; as `begin_try` gives it."""
+    """The last try where it was stopped and can be gone on with, else a new one; as `begin_try` gives it."""
     folder = results / episode.folder
     number = max(_numbers(folder), default=0)
     run = folder / f"try-{number}"
-    has_ended = (run / "result.json").exists() or (folder / f"try-{number}.end.json").exists()
-    if has_ended or not (run / "run.json").exists():
+    if not _is_open(folder, number) or not can_go_on(run):
         return begin_try(results, episode)
     check_command(folder, episode)
     return number, [sys.executable, "-m", "mlgym_lite", "resume", str(run)]
@@ -130,7 +138,7 @@ def _failure(folder: Path, number: int, result: Mapping[str, Any] | None) -> tup
         return f"{ending['reason']}: {ending['detail']}".removesuffix(": "), bool(ending.get("can_pass"))
     ended = read_json(folder / f"try-{number}.end.json")
     if ended is None:
-        return "killed with its machine, or with what ran it", True
+        return f"{folder / f'try-{number}' / 'result.json'}: cannot be read", True
     status = int(ended["exit_status"])
     told = _last_line(folder / f"try-{number}.log")
     if status > _KILLED:

@@ -57,6 +57,9 @@ def command(file: Path, dry_run: bool, executor: str, workers: int | None, again
     progress = BenchProgress(plan, left, quiet=quiet or as_json)
     try:
         LocalBench(plan, capacity, progress.listener(), again=again).run()
+    except KeyboardInterrupt:
+        click.echo("what ran is left as it stands; the same command goes on with it", err=True)
+        raise
     finally:
         progress.stop()
     after = overview_of(plan)

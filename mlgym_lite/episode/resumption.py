@@ -25,7 +25,7 @@ from mlgym_lite.episode.observation import with_notes
 from mlgym_lite.episode.outcome import Attempt, Snapshot, Step
 from mlgym_lite.episode.recorder import MARK
 from mlgym_lite.episode.run_reader import read_run, recorded_json
-from mlgym_lite.errors import EpisodeStateError
+from mlgym_lite.errors import ActionsError, EpisodeStateError
 from mlgym_lite.isolation.marked_folders import mark_taken
 from mlgym_lite.models.protocol import ModelUsage
 
@@ -141,6 +141,15 @@ def read_resumption(path: Path) -> Resumption:
         working_directory=str(run.steps[-1].get("cwd") or WORKSPACE) if run.steps else WORKSPACE,
         variables=str(shell.get("variables") or ""), root=str(shell.get("root") or ""),
     )  # fmt: skip
+
+
+def can_go_on(path: Path) -> bool:
+    """Whether `read_resumption` reads this run directory."""
+    try:
+        read_resumption(path)
+    except (ActionsError, EpisodeStateError, OSError):
+        return False
+    return True
 
 
 _CHANGING = re.compile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -95,25 +96,45 @@ def test_one_that_fails_harms_no_other(bench: Callable[..., Path], mlgym: Progra
 def test_an_interrupted_bench_goes_on(
     bench: Callable[..., Path], mlgym: Program, started: Callable[..., subprocess.Popen[str]], how: signal.Signals
 ) -> None:
-    """Nothing outlives it; what was done is kept; what was on its way is begun anew."""
-    waits = "time.sleep(0 if os.path.exists(go) or said['task'] == 'one' else 600) if 'go' in globals() else None"
-    file = bench('["./slow.py"]', seeds=1, slow=f"go = {str(bench().parent / 'go')!r}; {waits}")
+    """Nothing outlives it; what was done is kept; what was on its way goes on behind its last finished step."""
+    step = "print(json.dumps({'action': 'echo first >> log'}), flush=True); sys.stdin.readline(); time.sleep(600)"
+    file = bench('["./slow.py"]', seeds=1, slow=f"said['task'] == 'two' and not said.get('before') and exec({step!r})")
     process = started("bench", file, "--workers", "2")
     results = file.parent / "b-results" / "full"
+    run = results / "two" / "slow" / "seed-0" / "try-1"
     wait_until(lambda: list(results.glob("one/*/seed-0/try-1/result.json")), "the quick one is done")
-    wait_until(lambda: list(results.glob("two/*/seed-0/try-1/run.json")), "the slow one is on its way")
+    wait_until(lambda: (run / "trajectory.jsonl").exists() and (run / "trajectory.jsonl").read_text(), "a step of the slow one")
     assert counts(mlgym("status", file, "--json")) == {"done": 1, "running": 1}
     other = mlgym("bench", file)
     other.told_one_error(18, "another `mlgym-lite bench` is at work there")
     os.kill(process.pid, how)
-    process.communicate(timeout=60)
+    _, told = process.communicate(timeout=60)
     assert process.returncode == (130 if how != signal.SIGKILL else -signal.SIGKILL)
+    assert ("the same command goes on" in told) == (how != signal.SIGKILL)
     wait_until(lambda: not running_with(str(file.parent)), "nothing of it runs any more")
-    (file.parent / "go").touch()
+    assert counts(mlgym("status", file, "--json")) == {"done": 1, "waiting": 1}
     ended = mlgym("bench", file, "--json")
     assert ended.status == 0 and counts(ended) == {"done": 2}
-    assert [name for name in tries(file) if "/one/" in name] == ["b-results/full/one/slow/seed-0/try-1.log"]
-    assert len([name for name in tries(file) if "/two/" in name]) == 2
+    assert len(tries(file)) == 2 and (run / "workspace" / "log").read_text() == "first\n"
+    assert (run / "workspace" / "answer.txt").read_text() == "3\n" and (run / "resumptions.jsonl").is_file()
+
+
+def test_what_cannot_go_on_is_begun_anew(
+    bench: Callable[..., Path], mlgym: Program, started: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """As where `mlgym-lite gc` has taken away what a killed episode needs."""
+    file = bench('["./slow.py"]', seeds=1, slow="time.sleep(600)")
+    process = started("bench", file, "--workers", "1")
+    run = file.parent / "b-results" / "full" / "one" / "slow" / "seed-0" / "try-1"
+    wait_until((run / ".state" / "venv").is_dir, "it is on its way")
+    process.kill()
+    process.communicate(timeout=60)
+    wait_until(lambda: not running_with(str(file.parent)), "nothing of it runs any more")
+    shutil.rmtree(run / ".state" / "venv")
+    bench('["./slow.py"]', seeds=1, slow="pass")
+    ended = mlgym("bench", file, "--json")
+    assert ended.status == 0 and counts(ended) == {"done": 2}
+    assert [path.rpartition("/")[2] for path in tries(file) if "/one/" in path] == ["try-1.log", "try-2.log"]
 
 
 def test_a_budget_is_not_gone_over(bench: Callable[..., Path], mlgym: Program) -> None:
