@@ -89,7 +89,7 @@ def _submit_array(plan: Plan, needs: _Needs, episodes: Sequence[PlannedEpisode])
         executor = submitit.SlurmExecutor(folder=jobs_folder, max_num_timeout=_MOST_TIMEOUTS)
         executor.update_parameters(**job_options(plan, needs))
         with executor.batch():
-            jobs = [executor.submit(EpisodeJob(plan.results, episode)) for episode in episodes]
+            jobs = [executor.submit(EpisodeJob(plan.results, episode, plan.bench.slurm.local_disk)) for episode in episodes]
     except Exception as error:  # submitit tells what sbatch said in errors of several kinds
         raise BenchError(f"Slurm did not take the jobs: {str(error).strip()[-600:]}") from error
     numbers = {episode.folder: str(job.job_id) for episode, job in zip(episodes, jobs, strict=True)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ class EpisodeJob:
     goes on with it. Interrupting it would end it.
     """
 
-    def __init__(self, results: Path, episode: PlannedEpisode) -> None:
+    def __init__(self, results: Path, episode: PlannedEpisode, local_disk: str | None) -> None:
         self._results = results
         self._episode = episode
+        self._local_disk = local_disk
         self._program: BackgroundProgram | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -31,11 +33,15 @@ class EpisodeJob:
         """Run the episode to its end; the exit status of `mlgym-lite run` or `resume`."""
         folder = self._results / self._episode.folder
         number, command = go_on_or_begin(self._results, self._episode)
-        self._program = BackgroundProgram(command, folder / f"try-{number}.log")
+        self._program = BackgroundProgram(command, folder / f"try-{number}.log", self._environment())
         while (status := self._program.exit_status()) is None:
             readable([self._program.descriptor], None)
         end_try(folder, number, status)
         return status
+
+    def _environment(self) -> dict[str, str]:
+        """The node's, with where data is copied to."""
+        return {**os.environ, **({} if self._local_disk is None else {"MLGYM_LITE_LOCAL_DISK": self._local_disk})}
 
     def checkpoint(self) -> Any:
         """The job again, for submitit to requeue; raises nothing."""
@@ -43,4 +49,4 @@ class EpisodeJob:
 
         if self._program is not None:
             self._program.kill()
-        return submitit.helpers.DelayedSubmission(EpisodeJob(self._results, self._episode))
+        return submitit.helpers.DelayedSubmission(EpisodeJob(self._results, self._episode, self._local_disk))

@@ -91,6 +91,8 @@ class Slurm(Table):
     """Beside what the episode itself may use: the engine, graders, page cache."""
     at_once: Count = 64
     """Jobs of an array that may run at once."""
+    local_disk: Text | None = None
+    """A folder on each node's own disk, to which the first job there copies a task's data; variables are the node's."""
     setup: list[Text] = Field(default_factory=list)
     """Shell lines before the episode, such as `module load python`."""
     further: dict[str, Any] = Field(default_factory=dict)

@@ -65,18 +65,18 @@ def find_data(task: Task, variant: Variant, places: Places) -> DataTrees:
         return DataTrees(agent=None, judge=None)
     if variant == "mini":
         if task.data.mini is not None:
-            return _trees(task.path(task.data.mini))
+            return trees_in(task.path(task.data.mini))
         made = made_mini_folder(task, places)
         if made is None:
             raise DataError(f"{task.name} has no mini variant")
         if not (made / MANIFEST).is_file():
             raise DataError(f"{task.name}: its mini data is not in {made}; run `mlgym-lite prepare {task.name}` once")
-        return _trees(made)
+        return trees_in(made)
     folder = full_folder(task, places)
     if not (folder / MANIFEST).is_file():
         raise DataError(f"{task.name}: its full data is not in {folder}. {_how_to_get(task)}")
-    _check_sizes(folder)
-    return _trees(folder)
+    check_sizes(folder)
+    return trees_in(folder)
 
 
 def _how_to_get(task: Task) -> str:
@@ -95,15 +95,16 @@ def _how_to_get(task: Task) -> str:
     )
 
 
-def _trees(folder: Path) -> DataTrees:
+def trees_in(folder: Path) -> DataTrees:
+    """The trees of one variant's folder."""
     return DataTrees(
         agent=folder / "agent" if (folder / "agent").is_dir() else None,
         judge=folder / "judge" if (folder / "judge").is_dir() else None,
     )
 
 
-def _check_sizes(folder: Path) -> None:
-    """Compare sizes at every run; the checksums are `prepare`'s to compare, as they read everything."""
+def check_sizes(folder: Path) -> None:
+    """Compare sizes at every run, for the checksums are `prepare`'s to compare; raises DataError where one differs."""
     for name, entry in read_manifest(folder).items():
         path = folder / name
         if not path.is_file() or path.stat().st_size != entry["bytes"]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlgym_lite.config.places import Places
+from mlgym_lite.episode.data_staging import staging_folder
 from mlgym_lite.episode.recorder import MARK
 from mlgym_lite.isolation.marked_folders import LOCK_NAME, TEMPORARY_PREFIX, Mark, mark_of, mark_taken, remove_free_lock
 from mlgym_lite.isolation.removal import remove_tree
@@ -57,6 +58,8 @@ def find_leftovers(places: Places, runs: Sequence[Path]) -> list[Leftover]:
     for name in _PART_FOLDERS:
         found += _parts(places.cache / name)
     found += _parts(places.data)
+    if places.local_disk is not None:
+        found += _parts(staging_folder(places.local_disk))
     found += _locks(places.cache / "environments", "*.lock")
     for name in ("mini", "partial"):
         found += _locks(places.cache / name, "*.lock")

@@ -17,6 +17,7 @@ from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.sandbox_profile import SandboxProfile, load_profile
 from mlgym_lite.config.task_file import Task, Variant, expand
 from mlgym_lite.episode.data_preparation import make_mini_data, prepare_full_data
+from mlgym_lite.episode.data_staging import stage_data
 from mlgym_lite.episode.environments import Progress, agent_base, grader_base
 from mlgym_lite.episode.network import check_wheelhouse
 from mlgym_lite.episode.sandboxes import EpisodeSandboxes
@@ -65,7 +66,7 @@ def prepare_episode(
     gpus = task.file.environment.gpus if settings.gpus is None else settings.gpus
     if variant == "mini":
         make_mini_data(task, places, on_progress)
-    data = find_data(task, variant, places)
+    data = stage_data(task.name, find_data(task, variant, places), places, on_progress)
     base = agent_base(task, settings.python, places, environment, on_progress, acceptable_builds(uses_gpus=gpus > 0))
     sandboxes = EpisodeSandboxes(
         task=task, variant=variant, seed=settings.seed, mechanism=mechanism, profile=profile, limits=limits, base=base,

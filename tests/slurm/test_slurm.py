@@ -12,6 +12,11 @@ from typing import Any
 
 import pytest
 from slurm_cluster import Cluster, cluster
+from tiny_task import TASK_TOML
+
+from mlgym_lite import load_task
+from mlgym_lite.config.data_folder import write_manifest
+from mlgym_lite.shipped_files import tasks_folder
 
 pytestmark = [pytest.mark.slurm, pytest.mark.kernel]
 
@@ -37,18 +42,32 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield made
 
 
+BETTER = """
+import json, pathlib, sys
+said = json.loads(sys.stdin.readline())
+folder = pathlib.Path({tasks!r}, said["task"], "solution")
+text, program = (folder / "better.sh").read_text(), folder / "better.py"
+if program.exists():
+    text = f"cat > better.py <<'END_OF_FILE'\\n{{program.read_text()}}\\nEND_OF_FILE\\npython better.py"
+print(json.dumps({{"action": text}}), flush=True)
+sys.stdin.readline()
+print(json.dumps({{"action": "submit"}}), flush=True)
+"""
+"""Plays a shipped task's better method."""
+
+
 class Bench:
     """A bench file with its cluster."""
 
     def __init__(self, file: Path, running: Cluster, environment: dict[str, str]) -> None:
         self.file = file
-        self.results = file.parent / "b-results" / "full"
+        self.results = file.parent / f"{file.stem}-results" / "full"
         self._environment = {**environment, **running.environment, "MLGYM_LITE_CACHE": environment["MLGYM_LITE_CACHE"]}
 
     def call(self, command: str, *arguments: str) -> dict[str, Any]:
         """What `mlgym-lite COMMAND --json` prints."""
         line = [sys.executable, "-m", "mlgym_lite", command, str(self.file), "--json", *arguments]
-        result = subprocess.run(line, env=self._environment, capture_output=True, text=True, timeout=120, check=False)
+        result = subprocess.run(line, env=self._environment, capture_output=True, text=True, timeout=600, check=False)
         assert result.returncode == 0, result.stderr
         content: dict[str, Any] = json.loads(result.stdout)
         return content
@@ -66,6 +85,11 @@ class Bench:
         """Wait until so many are in each state."""
         wait_until(lambda: self.counts() == counts, f"{counts}, not {self.counts()}")
 
+    def report(self) -> dict[str, Any]:
+        """What `mlgym-lite report --json` prints of the results."""
+        line = [sys.executable, "-m", "mlgym_lite", "report", str(self.results.parent), "--json"]
+        return json.loads(subprocess.run(line, capture_output=True, text=True, timeout=60, check=True).stdout)  # type: ignore[no-any-return]
+
     def why(self) -> str:
         """What is told of the first episode."""
         told: str = self.call("status")["episodes"][0]["why"]
@@ -74,7 +98,7 @@ class Bench:
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
     """Wait for a condition, with a deadline."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain until {what}"
         time.sleep(0.2)
@@ -170,3 +194,56 @@ def test_what_slurm_refuses_is_told(bench: Callable[..., Bench]) -> None:
     made = bench(further='[slurm]\npartition = "nowhere"\n')
     with pytest.raises(AssertionError, match=r"(?s)Slurm did not take the jobs.*invalid partition"):
         made.submit()
+
+
+def test_data_is_copied_to_a_node_once(bench: Callable[..., Bench], tmp_path: Path) -> None:
+    """By the first job; every episode reads the copy, the requeued ones too, since it is not among what was asked for."""
+    action = "grep ' /data ' /proc/self/mountinfo > mount.txt; cat /data/a.csv > answer.txt; submit"
+    further = '[options]\ndata = "./data"\nisolation = "bubblewrap"\n[slurm]\nlocal_disk = "$NODE_DISK/mine"\nsetup = [{setup}]\n'
+    disk = tmp_path / "a disk"
+    (disk / "mine").mkdir(parents=True)
+    made = bench(
+        f"print(json.dumps({{'action': {action!r}}}), flush=True); sys.stdin.readline()",
+        seeds=4,
+        further=further.format(setup=json.dumps(f"export NODE_DISK='{disk}'")),
+    )
+    folder = made.file.parent
+    (folder / "one" / "task.toml").write_text(
+        TASK_TOML + '[metadata.mlgym_lite.data]\nprepare = "prepare.py"\n', encoding="utf-8"
+    )
+    (folder / "one" / "prepare.py").write_text("", encoding="utf-8")
+    (folder / "data" / "one" / "agent").mkdir(parents=True)
+    (folder / "data" / "one" / "agent" / "a.csv").write_text("7", encoding="utf-8")
+    write_manifest(folder / "data" / "one", None)
+    made.submit()
+    made.wait_for({"done": 4})
+    assert {episode["score"] for episode in made.call("status")["episodes"]} == {7.0}
+    logs = [log.read_text(encoding="utf-8") for log in made.results.rglob("try-1.log")]
+    assert len(logs) == 4 and sum("once for this node" in log for log in logs) == 1
+    mounts = [mount.read_text(encoding="utf-8") for mount in made.results.rglob("workspace/mount.txt")]
+    assert len(mounts) == 4 and all("/mine/mlgym-lite-data-" in mount for mount in mounts)
+
+
+def test_the_scores_are_those_of_this_machine(tmp_path: Path, running: Cluster, environment: dict[str, str]) -> None:
+    """Four of MLGym-Bench's tasks, two agents, four seeds, here and on the cluster: each within what its grading varies by."""
+    names = ("battle_of_sexes", "colonel_blotto", "house_price", "prisoners_dilemma")
+    (tmp_path / "better.py").write_text(BETTER.format(tasks=str(tasks_folder())), encoding="utf-8")
+    content = f'tasks = {json.dumps(names)}\nagents = ["baseline", "./better.py"]\nseeds = 4\nvariant = "mini"\n'
+    benches = {}
+    for executor in ("local", "slurm"):
+        file = tmp_path / f"{executor}.toml"
+        file.write_text(f"{content}[slurm]\nat_once = 4\n", encoding="utf-8")
+        benches[executor] = Bench(file, running, environment)
+        benches[executor].call("bench", "--executor", executor)
+    wait_until(lambda: len(list(tmp_path.glob("slurm-results/mini/*/*/*/try-1/result.json"))) == 32, "all have a result")
+    benches["slurm"].wait_for({"done": 32})
+    reports = {executor: made.report() for executor, made in benches.items()}
+    assert all(report["runs"] == {"read": 32, "scored": 32, "unfinished": 0, "unreadable": 0} for report in reports.values())
+    for name in names:
+        noise = load_task(name).file.metadata.mlgym_lite.score_noise
+        here, there = (reports[executor]["scores"][name]["methods"] for executor in ("local", "slurm"))
+        assert set(here) == set(there) == {"baseline, run here", "better"}
+        for method in here:
+            one, other = (side[method]["mean_submission"]["mean"] for side in (here, there))
+            assert one == pytest.approx(other, abs=noise), (name, method)
+        assert here["better"]["better_than_baseline"] == 4
