@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from mlgym_lite.analysis.planned_runs import PLAN, planned_runs
 from mlgym_lite.analysis.reading_mlgym import read_mlgym_run
 from mlgym_lite.analysis.reading_ours import read_our_run
 from mlgym_lite.analysis.recorded_values import RecordError
@@ -27,13 +28,22 @@ def read_runs(folders: Iterable[RunFolder]) -> ReadRuns:
     shared: dict[object, object] = {}
     for folder in folders:
         try:
-            run = read_mlgym_run(folder.path) if folder.source == "MLGym" else read_our_run(folder.path)
+            found = list(_read(folder))
         except RecordError as error:
             problems.append(str(error))
             continue
-        same = {name: shared.setdefault(value, value) for name in _SHARED for value in (getattr(run, name),)}
-        runs.append(replace(run, path=folder.place, **same))  # type: ignore[arg-type]  # each is equal to what it replaces
+        for run in found:
+            same = {name: shared.setdefault(value, value) for name in _SHARED for value in (getattr(run, name),)}
+            runs.append(replace(run, **same))  # type: ignore[arg-type]  # each is equal to what it replaces
     return ReadRuns(runs=tuple(runs), problems=tuple(problems))
+
+
+def _read(folder: RunFolder) -> Iterator[ScoredRun]:
+    if folder.source == "plan":
+        yield from planned_runs(folder.path / PLAN)
+    else:
+        run = read_mlgym_run(folder.path) if folder.source == "MLGym" else read_our_run(folder.path)
+        yield replace(run, path=folder.place)
 
 
 _SHARED = ("group", "method", "task", "digest", "reason", "fault", "mechanism", "steps", "actions", "baseline", "gpu_seconds")

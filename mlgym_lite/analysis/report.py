@@ -23,7 +23,7 @@ class Cell:
     """What one method scored in one task."""
 
     runs: int
-    """Including those without a score and those that are unfinished."""
+    """Including those without a score and those that are unfinished, but not those that were planned only."""
     scored: int
     """Runs with a submission that was scored."""
     attempted: int
@@ -85,7 +85,7 @@ class GroupReport:
 
     group: Group
     k: int
-    """Runs that each method is expected to have of each task: what was asked for, else the most that any has."""
+    """Runs expected of each method in each task: what was asked for, else the most that any has or was planned to have."""
     runs: int
     left_out: int
     """Runs beyond k."""
@@ -111,6 +111,8 @@ class Report:
 
     groups: tuple[GroupReport, ...]
     runs: int
+    planned_only: int
+    """What benches planned and did not begin; in each group they count as missing."""
     unfinished: int
     scored: int
     """Runs with a submission that was scored."""
@@ -125,8 +127,9 @@ def report_on(runs: Sequence[ScoredRun], problems: Sequence[str] = (), *, k: int
         groups.setdefault(run.group, []).append(run)
     return Report(
         groups=tuple(_group_report(group, groups[group], k) for group in sorted(groups, key=_group_order)),
-        runs=len(runs),
-        unfinished=sum(not run.finished for run in runs),
+        runs=sum(run.begun for run in runs),
+        planned_only=sum(not run.begun for run in runs),
+        unfinished=sum(run.begun and not run.finished for run in runs),
         scored=sum(run.submission is not None for run in runs),
         problems=tuple(problems),
     )
@@ -142,7 +145,7 @@ def _group_report(group: Group, runs: list[ScoredRun], wanted: int | None) -> Gr
     for run in sorted(runs, key=lambda run: (run.seed, run.path)):
         cells.setdefault((run.task, names[run.method]), []).append(run)
     k = wanted or max(map(len, cells.values()))
-    kept = {key: found[:k] for key, found in cells.items()}
+    kept = {key: [run for run in found[:k] if run.begun] for key, found in cells.items()}
     counted = [run for found in kept.values() for run in found]
     tasks = tuple(sorted({task for task, _ in kept}))
     methods = {name: _totals(method, [run for run in counted if run.method == method]) for method, name in names.items()}
@@ -152,7 +155,7 @@ def _group_report(group: Group, runs: list[ScoredRun], wanted: int | None) -> Gr
         group=group,
         k=k,
         runs=len(counted),
-        left_out=len(runs) - len(counted),
+        left_out=sum(run.begun for run in runs) - len(counted),
         notes=notes_on(group, counted),
         tasks=tasks,
         baselines=baselines,

@@ -19,6 +19,7 @@ def report_json(report: Report) -> dict[str, Any]:
             "read": report.runs,
             "scored": report.scored,
             "unfinished": report.unfinished,
+            "planned_only": report.planned_only,
             "unreadable": len(report.problems),
         },
         "problems": list(report.problems),

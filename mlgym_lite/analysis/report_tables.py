@@ -29,6 +29,7 @@ def summary(report: Report) -> str:
     broken = len(report.problems)
     parts = [f"{report.scored} scored", f"{without} without a submission's score", f"{report.unfinished} unfinished"]
     parts += [f"{broken} could not be read"] if broken else []
+    parts += [f"{report.planned_only} more were planned and not begun"] if report.planned_only else []
     return f"{counted(report.runs + broken, 'run')}: {', '.join(parts)}."
 
 

@@ -1,7 +1,7 @@
 """Finding run directories below folders: ours have a run.json, MLGym's a .traj file or a name of MLGym's and a results.json.
 
-Links are not followed, and nothing is looked for inside a run directory: what an agent left there is no run. Of an episode of
-a bench, which may have been tried several times, the last try counts.
+Links are not followed, and nothing is looked for inside a run directory: what an agent left there is no run. A bench's plan.json
+is found too. Of an episode of a bench, which may have been tried several times, the last try counts.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from mlgym_lite.analysis.mlgym_names import parsed_name
+from mlgym_lite.analysis.planned_runs import PLAN
 from mlgym_lite.analysis.scored_run import Source
 from mlgym_lite.errors import ActionsError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFolder:
-    """A directory that holds one run; as a text, which takes less memory than a Path."""
+    """A directory that holds one run, or a bench's plan; as a text, which takes less memory than a Path."""
 
     place: str
-    source: Source
+    source: Source | Literal["plan"]
 
     @property
     def path(self) -> Path:
@@ -63,12 +65,15 @@ def _below(folder: Path) -> Iterator[RunFolder]:
             if path == str(folder):
                 raise ActionsError(f"{folder}: cannot be read: {error.strerror or error}") from error
             continue  # such as lost+found; a run directory that cannot be read is told when its files are read
-        source = _source(Path(path), [entry.name for entry in entries])
-        if source is None and "episode.json" in [entry.name for entry in entries]:
-            waiting += _last_try(entries)
-        elif source is not None:
+        names = [entry.name for entry in entries]
+        source = _source(Path(path), names)
+        if source is not None:
             yield RunFolder(place=path, source=source)
+        elif "episode.json" in names:
+            waiting += _last_try(entries)
         else:
+            if PLAN in names:
+                yield RunFolder(place=path, source="plan")
             waiting += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 

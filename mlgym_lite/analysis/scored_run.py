@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 Source = Literal["mlgym-lite", "MLGym"]
 
 BASELINE_AGENT = "baseline"
+NOT_BEGUN = "not begun"
 
 
 class Group(NamedTuple):
@@ -85,6 +86,11 @@ class ScoredRun:
     mechanism: str | None = None
     actions: tuple[int, ...] = ()
     """How many of each of `action_kinds.KINDS`; empty where the record of steps is missing."""
+
+    @property
+    def begun(self) -> bool:
+        """False for what a bench planned and did not run; only that it is missing is told."""
+        return self.reason != NOT_BEGUN
 
     @property
     def best_attempt(self) -> float | None:

@@ -57,6 +57,7 @@ class Plan:
     file: Path
     bench: BenchFile
     results: Path
+    tasks: tuple[Task, ...]
     episodes: tuple[PlannedEpisode, ...]
 
     @property
@@ -73,6 +74,7 @@ class Plan:
             "file": str(self.file),
             "variant": self.bench.variant,
             "scoring": self.bench.scoring,
+            "tasks": {task.name: _ranking(task) for task in self.tasks},
             "episodes": [{key: value for key, value in asdict(episode).items() if key in shown} for episode in self.episodes],
         }
 
@@ -101,7 +103,13 @@ def plan_bench(path: Path) -> Plan:
     twice = [folder for folder, count in Counter(episode.folder for episode in episodes).items() if count > 1]
     if twice:
         raise BenchError(f"{path}: {sorted(twice)[0]}: two tasks or agents of one name; give their folders or files other names")
-    return Plan(file=path.absolute(), bench=bench, results=results, episodes=tuple(episodes))
+    return Plan(file=path.absolute(), bench=bench, results=results, tasks=tuple(tasks), episodes=tuple(episodes))
+
+
+def _ranking(task: Task) -> dict[str, str]:
+    """What a report needs of a task none of whose episodes was begun."""
+    ours = task.file.metadata.mlgym_lite
+    return {"metric": ours.metric, "direction": ours.direction, "feedback": ours.feedback}
 
 
 def write_plan(plan: Plan) -> None:
@@ -125,7 +133,8 @@ class _PlannedAgent:
 def _tasks(bench: BenchFile, here: Path, problems: list[str]) -> Iterator[Task]:
     for reference in bench.tasks:
         try:
-            yield load_task(_path(here, reference) or reference)
+            task = load_task(_path(here, reference) or reference)
+            yield task.in_parity() if bench.scoring == "parity" else task
         except TaskError as error:
             problems.append(f"tasks: {error}")
 

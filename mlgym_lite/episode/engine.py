@@ -220,8 +220,16 @@ class Episode:
             self._agent_shell.open()
             self._variables, self._asks_always = "", self._resumption is not None
             self._keep_shell(self._agent_shell)
-        self._budget.is_ready()
+            self._budget.is_ready()
+            self._finish_if_cut_short()
         return self.observation
+
+    def _finish_if_cut_short(self) -> None:
+        """Score what an earlier engine was killed before it had scored: the agent has no further say."""
+        steps = self._resumption.steps if self._resumption else ()
+        reason = "submitted" if steps and steps[-1].get("submitted") else self._budget.exhausted()
+        if steps and reason is not None:
+            self._finish(Ending(reason=reason, autosubmitted=reason != "submitted"))
 
     def _find_baseline(self) -> Mapping[str, float] | None:
         variant = self.settings.variant
@@ -348,7 +356,10 @@ class Episode:
             self._keep_shell(agent_shell)
         observation = with_notes(result.output.text, notes)
         step = self._made_step(action, observation, result.exit_status, seconds, resources_between(before, after))
-        return replace(step, notes=notes, pictures=self._desk.take_pictures(), changes=self._changes.take())
+        return replace(
+            step, notes=notes, pictures=self._desk.take_pictures(), changes=self._changes.take(),
+            terminated=self._desk.submit_requested,
+        )  # fmt: skip
 
     def _made_step(
         self, action: str, observation: str, status: int | None, seconds: float, resources: Mapping[str, float | int | None]

@@ -22,6 +22,7 @@ class EpisodeFiles:
         self.workspace = run_directory / "workspace"
         self.venv = run_directory / ".state" / "venv"
         self.grading_layers = run_directory / ".state" / "grading"
+        self._submission = run_directory / "submission"
         self._state = run_directory / ".state"
         self._owner = owner if os.geteuid() == 0 else None
 
@@ -51,6 +52,9 @@ class EpisodeFiles:
         for layer in self.grading_layers.iterdir() if self.grading_layers.is_dir() else ():
             shutil.rmtree(layer, ignore_errors=True)  # a grader was at work; the next one begins with fresh ones
         self.grading_layers.mkdir(exist_ok=True)
+        for collected in (self._submission, *self._state.glob("validation-*")):
+            shutil.rmtree(collected, ignore_errors=True)
+        self._submission.mkdir(mode=0o755)
 
     def let_in(self) -> None:
         """Let their owner and the engine into them again, whatever rights the agent took from itself.

@@ -129,6 +129,7 @@ def step_record(
         "elapsed": round(elapsed, 3),
         "resources": dict(step.resources),
         "scores": [attempt_record(attempt) for attempt in step.attempts],
+        **({"submitted": True} if step.terminated else {}),
         "tokens": {"input": usage.input_tokens, "output": usage.output_tokens} if usage and usage.calls else None,
         "cost": usage.cost_usd if usage and usage.calls else None,
         **({"pictures": [f"outputs/{Path(picture.path).name}" for picture in step.pictures]} if step.pictures else {}),

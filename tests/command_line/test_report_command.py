@@ -59,7 +59,7 @@ def test_json_is_one_value(mlgym: Program, runs: Path) -> None:
     assert content["aup"]["best_submission"].keys() == {"openai/x", "openai/y", "baseline"}
     assert content["group"]["scoring"] == "clean" and len(content["groups"]) == 2
     assert content["scores"]["battle_of_sexes"]["methods"]["openai/x"]["best_submission"] == 1.3
-    assert content["runs"] == {"read": 4, "scored": 3, "unfinished": 1, "unreadable": 1}
+    assert content["runs"] == {"read": 4, "scored": 3, "unfinished": 1, "planned_only": 0, "unreadable": 1}
     assert len(content["problems"]) == 1
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from program_harness import Program, wait_until
+from tiny_task import GRADER
 
 from mlgym_lite.models.script_server import ScriptServer
 
@@ -71,6 +72,28 @@ def test_a_killed_episode_goes_on(short_sleep: tuple[Path, Path], mlgym: Program
     again = mlgym("resume", run)
     again.told_one_error(17, "has ended (submitted)")
     assert mlgym("replay", run).status in (0, 15), "it is a record like others"
+
+
+@pytest.mark.parametrize(("limit", "reason"), [(20, "submitted"), (2, "step_limit")])
+def test_what_was_killed_while_it_was_graded_is_graded(
+    make_task: Callable[..., Path], actions: Callable[[str], Path], mlgym: Program, started: Started, working_folder: Path,
+    limit: int, reason: str,
+) -> None:  # fmt: skip
+    """The agent, which has ended, is not asked again; what was collected before is collected anew."""
+    slow = 'grep -q 5 "$MLGYM_LITE_ROOT/submission/answer.txt" && sleep 600\n'
+    task = make_task(grader=slow + GRADER)
+    last = "echo 5 > answer.txt; submit" if reason == "submitted" else "echo 5 > answer.txt"
+    file = actions("\n".join(json.dumps(action) for action in ("true", last, "echo 7 > answer.txt; submit")))
+    run = working_folder / "my run"
+    process = started("run", task, "--actions", file, "--output", run, "--max-steps", str(limit))
+    wait_until(lambda: list(run.glob("grading/*-submit")), "it is graded")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    (run / "workspace" / "answer.txt").write_text("6", encoding="utf-8")
+    ended = mlgym("resume", run, "--json")
+    assert ended.status == 0, ended.err
+    result = json.loads(ended.out)
+    assert (result["ending"]["reason"], result["score"]["value"], result["steps"]) == (reason, 6.0, 2)
 
 
 def test_an_episode_that_goes_on_is_left_alone(

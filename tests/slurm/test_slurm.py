@@ -224,6 +224,9 @@ def test_data_is_copied_to_a_node_once(bench: Callable[..., Bench], tmp_path: Pa
     assert len(mounts) == 4 and all("/mine/mlgym-lite-data-" in mount for mount in mounts)
 
 
+_ALL_SCORED = {"read": 32, "scored": 32, "unfinished": 0, "planned_only": 0, "unreadable": 0}
+
+
 def test_the_scores_are_those_of_this_machine(tmp_path: Path, running: Cluster, environment: dict[str, str]) -> None:
     """Four of MLGym-Bench's tasks, two agents, four seeds, here and on the cluster: each within what its grading varies by."""
     names = ("battle_of_sexes", "colonel_blotto", "house_price", "prisoners_dilemma")
@@ -238,9 +241,9 @@ def test_the_scores_are_those_of_this_machine(tmp_path: Path, running: Cluster, 
     wait_until(lambda: len(list(tmp_path.glob("slurm-results/mini/*/*/*/try-1/result.json"))) == 32, "all have a result")
     benches["slurm"].wait_for({"done": 32})
     reports = {executor: made.report() for executor, made in benches.items()}
-    assert all(report["runs"] == {"read": 32, "scored": 32, "unfinished": 0, "unreadable": 0} for report in reports.values())
+    assert all(report["runs"] == _ALL_SCORED for report in reports.values())
     for name in names:
-        noise = load_task(name).file.metadata.mlgym_lite.score_noise
+        noise = load_task(name).score_noise("mini")
         here, there = (reports[executor]["scores"][name]["methods"] for executor in ("local", "slurm"))
         assert set(here) == set(there) == {"baseline, run here", "better"}
         for method in here:

@@ -564,3 +564,59 @@ def test_of_an_episode_of_a_bench_the_last_try_counts(tmp_path: Path) -> None:
         (folder / f"try-{number}" / "run.json").write_text("{}", encoding="utf-8")
     (folder / "episode.json").write_text("{}", encoding="utf-8")
     assert [Path(found.place).name for found in run_folders([tmp_path])] == ["try-10"]
+
+
+def write_plan(folder: Path, *, seeds: int = 3, **tasks: Any) -> None:
+    """What a bench of two agents and two tasks planned."""
+    folder.mkdir(exist_ok=True)
+    ranking = {"metric": "Score", "direction": "maximize", "feedback": "development"}
+    planned = [
+        {"task": task, "agent": agent, "model": "openai/x" if agent == "react" else None, "seed": seed,
+         "folder": f"full/{task}/{agent}/seed-{seed}"}
+        for task in ("one", "two") for agent in ("react", "player") for seed in range(seeds)
+    ]  # fmt: skip
+    content = {
+        "schema_version": 1, "variant": "full", "scoring": "clean", "tasks": {"one": ranking, "two": ranking, **tasks},
+        "episodes": planned,
+    }  # fmt: skip
+    (folder / "plan.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_what_a_bench_planned_and_did_not_begin_is_missing(tmp_path: Path) -> None:
+    """Tasks and agents of which nothing was begun have their rows; what was begun is counted once."""
+    write_plan(tmp_path)
+    for seed in (0, 2):
+        write_our_run(tmp_path / f"full/one/react/seed-{seed}/try-1", task="one", seed=seed)
+        (tmp_path / f"full/one/react/seed-{seed}/episode.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "full/two/react/seed-0/try-1").mkdir(parents=True)
+    found = report(tmp_path)
+    assert summary(found) == "2 runs: 2 scored, 0 without a submission's score, 0 unfinished, 10 more were planned and not begun."
+    [group] = found.groups
+    assert (group.k, group.runs, group.left_out) == (3, 2, 0)
+    assert [task.name for task in group.tasks] == ["one", "two"] and set(group.methods) == {"openai/x", "player"}
+    missing = next(table for table in tables_of(group) if table.name == "missing")
+    assert {(row[0].text, row[1].text): (row[2].text, row[3].text) for row in missing.rows} == {
+        ("one", "openai/x"): ("1", "0"), ("one", "player"): ("3", "0"),
+        ("two", "openai/x"): ("3", "0"), ("two", "player"): ("3", "0"),
+    }  # fmt: skip
+    content = as_json(tmp_path)
+    assert content["runs"] == {"read": 2, "scored": 2, "unfinished": 0, "planned_only": 10, "unreadable": 0}
+    assert content["groups"][0]["methods"]["player"]["runs"] == 0
+    assert report_page(found, {}) and csv_text(found) and latex_text(found) and markdown_text(found)
+
+
+def test_a_plan_of_which_nothing_was_begun(tmp_path: Path) -> None:
+    """Every episode is missing, and nothing breaks."""
+    write_plan(tmp_path)
+    found = report(tmp_path)
+    assert summary(found).startswith("0 runs: 0 scored") and "12 more were planned" in summary(found)
+    assert report_page(found, {}) and csv_text(found) and as_json(tmp_path)["runs"]["planned_only"] == 12
+
+
+def test_a_plan_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    """With its file; the runs beside it are reported all the same."""
+    write_our_run(tmp_path / "run")
+    for content in ("{", "[]", '{"episodes": 1}', '{"episodes": [{"task": "x"}]}', '{"episodes": [], "tasks": 1}'):
+        (tmp_path / "plan.json").write_text(content, encoding="utf-8")
+        found = report(tmp_path)
+        assert found.runs == 1 and len(found.problems) == 1 and str(tmp_path / "plan.json") in found.problems[0], content
