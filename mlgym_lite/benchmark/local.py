@@ -98,7 +98,7 @@ class LocalBench:
         self._again = again
         self._environment = environment
         self._running: list[_Running] = []
-        self._spent = 0.0
+        self._costs: dict[str, float] = {}
 
     def run(self) -> None:
         """Run every episode that has no result yet, until none can be begun.
@@ -122,7 +122,7 @@ class LocalBench:
 
     def _left(self) -> list[PlannedEpisode]:
         standings = standings_of(self._plan)
-        self._spent = sum(standing.cost or 0.0 for standing in standings.values())
+        self._costs = {folder: standing.cost or 0.0 for folder, standing in standings.items()}
         return episodes_to_run(self._plan, standings, again=self._again)
 
     def _standing(self, episode: PlannedEpisode) -> Standing:
@@ -139,7 +139,7 @@ class LocalBench:
     def _is_affordable(self, running: list[PlannedEpisode], episode: PlannedEpisode) -> bool:
         most = self._plan.bench.budget.cost_usd
         bound = sum(one.most_cost or 0.0 for one in (*running, episode))
-        return most is None or self._spent + bound <= most or not episode.most_cost
+        return most is None or not episode.most_cost or sum(self._costs.values()) + bound <= most
 
     def _begin(self, episode: PlannedEpisode) -> None:
         number, command = go_on_or_begin(self._plan.results, episode)
@@ -152,7 +152,7 @@ class LocalBench:
         readable([one.program.descriptor for one in self._running], _TICK_SECONDS)
         for one in self._ended():
             standing = self._standing(one.episode)
-            self._spent += ((standing.result or {}).get("usage") or {}).get("cost_usd") or 0.0
+            self._costs[one.episode.folder] = standing.cost or 0.0
             if standing.state == "waiting":
                 waiting.append(one.episode)
             self._listener.on_end(one.episode, standing)

@@ -68,13 +68,11 @@ class Overview:
     def _group(self, key: tuple[str, str, str | None], episodes: list[PlannedEpisode]) -> GroupScores:
         done = [one for one in (self.standings[episode.folder] for episode in episodes) if one.state == "done"]
         results = [one.result for one in done if one.result is not None]
-        scores = [result["score"] for result in results if result["score"] is not None]
-        first = scores[0] if scores else None
-        baseline = None if first is None else results[0]["baseline"]["metrics"].get(first["metric"])
+        scored = [result for result in results if result.value is not None]
         return GroupScores(
             task=key[0], agent=key[1], model=key[2], planned=len(episodes), done=len(done),
-            scores=tuple(float(score["value"]) for score in scores),
-            maximize=first is None or first["direction"] == "maximize", baseline=baseline,
+            scores=tuple(result.value for result in scored if result.value is not None),
+            maximize=not scored or scored[0].maximize, baseline=scored[0].baseline if scored else None,
         )  # fmt: skip
 
     def record(self) -> dict[str, Any]:
@@ -88,8 +86,7 @@ class Overview:
 
     def _episode_record(self, episode: PlannedEpisode) -> dict[str, Any]:
         standing = self.standings[episode.folder]
-        result = standing.result or {}
-        score = result.get("score") or {}
+        result = standing.result
         return {
             "task": episode.task,
             "agent": episode.agent,
@@ -97,8 +94,8 @@ class Overview:
             "seed": episode.seed,
             "state": standing.state,
             "tries": standing.tries,
-            "score": score.get("value"),
-            "ending": (result.get("ending") or {}).get("reason"),
+            "score": result.value if result else None,
+            "ending": result.reason if result else None,
             "why": standing.why,
             "run_directory": str(run_directory(self.plan.results / episode.folder, standing)) if standing.tries else None,
         }

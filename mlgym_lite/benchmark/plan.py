@@ -29,7 +29,7 @@ _MODEL_PROGRAMS = ("mini-swe-agent", "mini-swe-agent-text")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+=-]")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedEpisode:
     """One episode of a bench."""
 

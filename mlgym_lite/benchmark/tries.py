@@ -26,7 +26,34 @@ _FAILURES = ("agent_error", "grader_error", "sandbox_error", "interrupted")
 """Endings that are no result of the agent's: a model's server that refuses, a grader's fault, ours, the user's."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpisodeResult:
+    """What a bench tells of a result.json; small, since there may be ten thousand."""
+
+    reason: str
+    """Why the episode ended."""
+    detail: str
+    can_pass: bool
+    metric: str = ""
+    maximize: bool = True
+    value: float | None = None
+    """The submission's score; None without one."""
+    baseline: float | None = None
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> EpisodeResult:
+        """From the content of a result.json."""
+        ending, score = content["ending"], content.get("score")
+        known = {"reason": sys.intern(ending["reason"]), "detail": ending["detail"], "can_pass": bool(ending.get("can_pass"))}
+        if score is None:
+            return cls(**known)
+        return cls(
+            **known, metric=sys.intern(score["metric"]), maximize=score["direction"] == "maximize", value=float(score["value"]),
+            baseline=content["baseline"]["metrics"].get(score["metric"]),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
     """How one episode stands."""
 
@@ -34,8 +61,8 @@ class Standing:
     """`done` has a result that counts; `failed` has used up its tries, or failed for what will not pass."""
     tries: int = 0
     """How often it was begun."""
-    result: Mapping[str, Any] | None = None
-    """The result.json that counts."""
+    result: EpisodeResult | None = None
+    """Of the last try, where it has one."""
     why: str = ""
     """What the last try that failed told."""
     cost: float | None = 0.0
@@ -49,10 +76,10 @@ def standing_of(folder: Path, attempts: int, *, is_running: bool = False) -> Sta
         return Standing(state="waiting")
     results = [read_json(folder / f"try-{number}" / "result.json") for number in tries]
     cost = _cost([(result or {}).get("usage") or {} for result in results])
-    last, result = tries[-1], results[-1]
+    last, result = tries[-1], None if results[-1] is None else EpisodeResult.of(results[-1])
     if is_running and _is_open(folder, last):
         return Standing(state="running", tries=len(tries), cost=cost)
-    if result is not None and result["ending"]["reason"] not in _FAILURES:
+    if result is not None and result.reason not in _FAILURES:
         return Standing(state="done", tries=len(tries), result=result, cost=cost)
     if _is_open(folder, last):
         return Standing(state="waiting", tries=len(tries), why="stopped with the bench or its machine; it goes on", cost=cost)
@@ -131,11 +158,10 @@ def _cost(usages: Sequence[Mapping[str, Any]]) -> float | None:
     return float(sum(usage.get("cost_usd") or 0.0 for usage in usages))
 
 
-def _failure(folder: Path, number: int, result: Mapping[str, Any] | None) -> tuple[str, bool]:
+def _failure(folder: Path, number: int, result: EpisodeResult | None) -> tuple[str, bool]:
     """Why a try has no result that counts, and whether another might have one."""
     if result is not None:
-        ending = result["ending"]
-        return f"{ending['reason']}: {ending['detail']}".removesuffix(": "), bool(ending.get("can_pass"))
+        return f"{result.reason}: {result.detail}".removesuffix(": "), result.can_pass
     ended = read_json(folder / f"try-{number}.end.json")
     if ended is None:
         return f"{folder / f'try-{number}' / 'result.json'}: cannot be read", True

@@ -110,14 +110,12 @@ class BenchProgress:
         if standing.state != "done" or standing.result is None:
             again = "; it is tried again" if standing.state == "waiting" else ""
             return f"{one_line(standing.why, 120)}{again}"
-        score = standing.result["score"]
-        if score is None:
-            ending = standing.result["ending"]
-            return one_line(f"not scored: {ending['reason']}{', ' if ending['detail'] else ''}{ending['detail']}", 120)
-        value = float(score["value"])
-        better = max if score["direction"] == "maximize" else min
+        result, value = standing.result, standing.result.value
+        if value is None:
+            return one_line(f"not scored: {result.reason}{', ' if result.detail else ''}{result.detail}", 120)
+        better = max if result.maximize else min
         self._best[episode.task] = better(value, self._best.get(episode.task, value))
-        return f"{score['metric']} {number(value)} (best {number(self._best[episode.task])})"
+        return f"{result.metric} {number(value)} (best {number(self._best[episode.task])})"
 
     def _words(self) -> str:
         return (
