@@ -200,6 +200,7 @@ class VariantTable(Table):
 
     baseline: Scores | None = None
     score_noise: Noise | None = None
+    goal: float | None = None
 
 
 class VariantTables(Table):
@@ -226,6 +227,8 @@ class OurTable(Table):
     domain: str = ""
     baseline: Scores | None = None
     score_noise: Noise = 0.0
+    goal: float | None = None
+    """A score of the metric that is as good as can be hoped for; rewards are normalised by it."""
     max_steps: Count = 50
     command_timeout_sec: Positive = 1800.0
     validations: Annotated[int, Field(ge=0)] = 50

@@ -100,6 +100,12 @@ class Task:
         stated = (ours.variants.full if variant == "full" else ours.variants.mini).score_noise
         return ours.score_noise if stated is None else stated
 
+    def goal(self, variant: Variant) -> float | None:
+        """The score that is as good as can be hoped for, if the file states one."""
+        ours = self.file.metadata.mlgym_lite
+        stated = (ours.variants.full if variant == "full" else ours.variants.mini).goal
+        return ours.goal if stated is None else stated
+
     def in_parity(self) -> Task:
         """The task as MLGym's paper scored it; raises TaskError where its file does not say how."""
         if self.scoring == "parity":
