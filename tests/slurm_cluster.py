@@ -49,9 +49,12 @@ ReturnToService=2
 KillWait=5
 MinJobAge=600
 JobRequeue=1
-NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory={memory} State=UNKNOWN
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory={memory} Gres=gpu:2 State=UNKNOWN
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE DefMemPerCPU=256 State=UP
 """
+_GPUS = "Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n"
+"""Two that Slurm hands out; what they are it never looks at."""
 
 
 def missing_programs() -> list[str]:
@@ -101,6 +104,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             host=host, folder=folder, user=getpass.getuser(), ports=_free_ports(), memory=memory[1] if memory else "4096"
         )
     )
+    (folder / "gres.conf").write_text(_GPUS)
     made = Cluster(folder=folder, environment=environment)
     try:
         _start_munge(folder, environment)

@@ -189,6 +189,18 @@ def test_a_cancelled_job_is_told(bench: Callable[..., Bench], running: Cluster) 
     made.wait_for({"done": 1})
 
 
+def test_an_episode_with_a_gpu_gets_one_from_slurm(bench: Callable[..., Bench], running: Cluster, tmp_path: Path) -> None:
+    """Its job asks for one, Slurm names it, and the engine looks for no other; here none is real, which the episode says."""
+    setup = json.dumps(f"echo $CUDA_VISIBLE_DEVICES > '{tmp_path}'/granted-$SLURM_JOB_ID")
+    made = bench(seeds=2, further=f"[options]\ngpus = 1\n[slurm]\nsetup = [{setup}]\n")
+    jobs = made.submit()
+    wait_until(lambda: len(list(tmp_path.glob("granted-*"))) == 2, "both jobs have begun")
+    assert {path.read_text(encoding="utf-8").strip() for path in tmp_path.glob("granted-*")} <= {"0", "1"}
+    assert all("gpu:1" in running.run("scontrol", "show", "job", "-o", number) for number in jobs.values())
+    wait_until(lambda: not {"queued", "running"} & made.counts().keys(), "both have ended")
+    assert "GPU" in made.why() or made.counts() == {"done": 2}
+
+
 def test_what_slurm_refuses_is_told(bench: Callable[..., Bench]) -> None:
     """With its own words."""
     made = bench(further='[slurm]\npartition = "nowhere"\n')
