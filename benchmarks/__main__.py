@@ -13,7 +13,7 @@ import click
 from benchmarks.measuring import Bench
 from benchmarks.table import Row, as_json, as_text, is_within_limits, machine_facts
 
-NAMES = ("step", "turn", "reset", "mlgym", "help", "growth", "many", "scale", "report")
+NAMES = ("step", "turn", "reset", "fork", "mlgym", "help", "growth", "many", "scale", "report")
 
 
 @click.command()

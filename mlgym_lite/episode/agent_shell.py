@@ -6,7 +6,7 @@ It knows where the agent is (as records name places, without the sandbox's root)
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlgym_lite.config.task_file import WORKSPACE
@@ -72,6 +72,12 @@ class AgentShell:
         """Put a new shell in the place of one that has ended; it begins in the workspace."""
         self.close()
         self.working_directory = WORKSPACE
+        self.open()
+
+    def open_at(self, start: Snapshot) -> None:
+        """Start a sandbox with a shell that begins as a snapshot's, in the place of the one that was closed."""
+        self._parts = replace(self._parts, start=start)
+        self.working_directory = start.working_directory
         self.open()
 
     def is_at(self, directory: str | None) -> None:

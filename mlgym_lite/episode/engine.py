@@ -248,6 +248,7 @@ class Episode:
         self._step_number = self._budget.steps_used
         self._last_step: Step | None = before.last_step if before else None
         self._stop_details: Mapping[str, Any] | None = None
+        self._restored: int | None = None
         self._agent_shell = None
         self._lease_gpus()
         sandboxes = self._preparation.sandboxes
@@ -309,7 +310,8 @@ class Episode:
                 step = self._made_step(action, f"{shown.problem}\n", 1, 0.0, {})
             else:
                 step = self._run_step(agent_shell, action, shown.text)
-            self._run.append_step(step_record(step, self._budget.total_seconds, *self._said))
+            self._run.append_step(step_record(step, self._budget.total_seconds, *self._said, restored=self._restored))
+            self._restored = None
             self._last_step = step
             return self._after_step(step)
 
@@ -434,9 +436,10 @@ class Episode:
             return self._finish(ending)
 
     def snapshot(self) -> Snapshot:
-        """Copy the workspace, the virtual environment's layer, the working directory and the exported variables.
+        """Keep the workspace, the virtual environment's layer, the working directory and the exported variables.
 
-        The episode goes on, also where copying fails (OutputError).
+        Only what has changed since the episode's last snapshot is copied. What is kept lies in the run directory, and goes when
+        nothing refers to the snapshot any more. The episode goes on, also where copying fails (OutputError).
         """
         agent_shell = self._check_open()
         assert agent_shell.current is not None
@@ -444,14 +447,38 @@ class Episode:
             return Snapshot(
                 task=self.task,
                 settings=replace(self.settings, output=None),
-                folder=self._files.copy(self._step_number),
+                trees=self._files.keep(),
                 working_directory=agent_shell.working_directory,
                 variables=agent_shell.current.exported_variables(),
                 root=agent_shell.root,
                 step=self._step_number,
                 validations_used=self._budget.validations_used,
+                last_step=self._last_step,
                 run_directory=self._run.path,
             )
+
+    def restore(self, snapshot: Snapshot) -> Observation:
+        """Go back to a snapshot, of this episode or another of the task; only files that differ are written.
+
+        Every process of the agent's ends, and a new shell begins in the snapshot's directory with its variables. What was used of
+        steps, time and validations stays used, and the record goes on; its next step says to which step's state it went back.
+
+        Raises:
+            EpisodeStateError: The snapshot is of another task.
+        """
+        agent_shell = self._check_open()
+        if snapshot.task.digest != self.task.digest:
+            raise EpisodeStateError(
+                f"the snapshot is of {snapshot.task.name}, the episode of {self.task.name} or other files of it"
+            )
+        with self._budget.in_engine(), self._ends_on_failure():
+            agent_shell.close()
+            self._files.put_back(snapshot.trees)
+            agent_shell.open_at(snapshot)
+            self._changes.take()
+            self._last_step, self._restored = snapshot.last_step, snapshot.step
+            self._keep_shell(agent_shell)
+        return self.observation
 
     def close(self) -> None:
         """End an unfinished episode as given up and give everything back; twice is harmless."""

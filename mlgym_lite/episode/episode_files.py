@@ -1,13 +1,14 @@
-"""The files of one episode: its workspace and virtual environment, made at the start and copied for snapshots."""
+"""The files of one episode: its workspace and virtual environment, made at the start, kept by snapshots, put back from them."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from mlgym_lite.config.task_file import Task
+from mlgym_lite.episode.kept_states import KeptFolder, KeptStates
 from mlgym_lite.episode.outcome import Snapshot
 from mlgym_lite.episode.workspace import copy_tree
 from mlgym_lite.isolation.virtual_environments import BaseEnvironment, make_layer
@@ -25,14 +26,14 @@ class EpisodeFiles:
         self._submission = run_directory / "submission"
         self._state = run_directory / ".state"
         self._owner = owner if os.geteuid() == 0 else None
+        self._states = KeptStates(run_directory.absolute() / ".state" / "snapshots", self._owner)
 
     def make(self, task: Task, base: BaseEnvironment, start: Snapshot | None) -> None:
         """Fill them from the task's starter files, or from the snapshot an episode goes on from."""
         self.venv.mkdir()
         self.grading_layers.mkdir()
         if start is not None:
-            copy_tree(start.folder / "workspace", self.workspace, owner=self._owner)
-            copy_tree(start.folder / "venv", self.venv, owner=self._owner)
+            self.put_back(start.trees)
             return
         starter = task.folder / "environment"
         if starter.is_dir():
@@ -64,13 +65,15 @@ class EpisodeFiles:
         for folder in (self.workspace, self.venv):
             folder.chmod(folder.stat().st_mode & 0o777 | 0o700)
 
-    def copy(self, step: int) -> Path:
-        """Copy both into a new folder."""
-        folder = self._state / f"snapshot-{step}-{time.monotonic_ns()}"
-        for name, source in (("workspace", self.workspace), ("venv", self.venv)):
-            (folder / name).mkdir(parents=True)
-            copy_tree(source, folder / name)
-        return folder
+    def keep(self) -> Mapping[str, KeptFolder]:
+        """The state of both."""
+        return {tree.name: self._states.take(tree) for tree in (self.workspace, self.venv)}
+
+    def put_back(self, trees: Mapping[str, KeptFolder]) -> None:
+        """Make both what a state says; nothing runs in them meanwhile."""
+        self.let_in()
+        for tree in (self.workspace, self.venv):
+            self._states.put(trees[tree.name], tree)
 
 
 def _give_tree(folder: Path, owner: int) -> None:

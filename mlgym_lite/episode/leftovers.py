@@ -28,7 +28,7 @@ _PART = re.compile(r".+\.part-[a-z0-9_]{8}")
 _GROUP = re.compile(r"mlgym-lite-(\d+)-\d+")
 _GROUPS_FOLDER = Path("/sys/fs/cgroup")
 _PART_FOLDERS = ("environments", "toolkits", "readable", "mini")
-_ENGINES_OWN = re.compile(r"venv|grading|validation-\d+")
+_ENGINES_OWN = re.compile(r"venv|grading|snapshots|validation-\d+")
 
 
 @dataclass(frozen=True, kw_only=True)

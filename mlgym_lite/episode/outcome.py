@@ -11,6 +11,7 @@ from mlgym_lite.agents.protocol import ShownPicture
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.file_changes import Changes
+from mlgym_lite.episode.kept_states import KeptFolder
 from mlgym_lite.errors import GraderError, IsolationError, MLGymLiteError, OutputError, SandboxError
 from mlgym_lite.models.protocol import ModelError
 
@@ -106,8 +107,8 @@ class Snapshot:
     task: Task
     settings: RunSettings
     """The episode's, but for its output directory."""
-    folder: Path
-    """Holds workspace/ and venv/."""
+    trees: Mapping[str, KeptFolder] = field(repr=False, compare=False)
+    """The states of `workspace` and `venv`; none of an interrupted episode, which goes on in its own run directory."""
     working_directory: str
     variables: str
     """Shell text that sets the exported variables."""
@@ -115,6 +116,7 @@ class Snapshot:
     """The sandbox's root when it was taken: paths in the variables begin with it."""
     step: int
     validations_used: int
+    last_step: Step | None = None
     run_directory: Path
     """The episode it was taken from."""
 

@@ -116,8 +116,10 @@ def step_record(
     thought: str | None = None,
     usage: ModelUsage | None = None,
     details: Mapping[str, Any] | None = None,
+    *,
+    restored: int | None = None,
 ) -> dict[str, Any]:
-    """One line of trajectory.jsonl; `elapsed` is the seconds since the reset began."""
+    """One line of trajectory.jsonl; `elapsed` is the seconds since the reset began, `restored` the step it went back behind."""
     return {
         "step": step.number,
         "action": step.action,
@@ -129,6 +131,7 @@ def step_record(
         "elapsed": round(elapsed, 3),
         "resources": dict(step.resources),
         "scores": [attempt_record(attempt) for attempt in step.attempts],
+        **({} if restored is None else {"restored": restored}),
         **({"submitted": True} if step.terminated else {}),
         "tokens": {"input": usage.input_tokens, "output": usage.output_tokens} if usage and usage.calls else None,
         "cost": usage.cost_usd if usage and usage.calls else None,

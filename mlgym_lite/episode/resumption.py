@@ -109,7 +109,7 @@ class Resumption:
     def start(self, task: Task, settings: RunSettings) -> Snapshot:
         """Where the shell goes on."""
         return Snapshot(
-            task=task, settings=settings, folder=self.path, working_directory=self.working_directory, variables=self.variables,
+            task=task, settings=settings, trees={}, working_directory=self.working_directory, variables=self.variables,
             root=self.root, step=len(self.steps), validations_used=self.validations_used, run_directory=self.path,
         )  # fmt: skip
 

@@ -16,9 +16,11 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _PIECE = 1 << 20
+_NO_RANGES = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
+"""What copy_file_range says where a file system or a container does not have it, or not across two of them."""
 _MOST_DEPTH = 200
 
 
@@ -77,12 +79,12 @@ def _outermost(names: Iterable[str]) -> list[str]:
 @contextlib.contextmanager
 def _opened_folder(top: Path, parts: tuple[str, ...], name: str) -> Iterator[int]:
     try:
-        descriptor = os.open(top, _FOLDER_FLAGS)
+        descriptor = os.open(top, FOLDER_FLAGS)
     except PermissionError as error:  # an agent can take the right to read it from itself, and so from an engine that is no root
         raise ArtifactRefused(f"{name}: the workspace cannot be read ({error.strerror})") from error
     try:
         for part in parts:
-            inner = _open(part, _FOLDER_FLAGS, descriptor, name)
+            inner = _open(part, FOLDER_FLAGS, descriptor, name)
             os.close(descriptor)
             descriptor = inner
         yield descriptor
@@ -184,7 +186,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def read_small_file(folder: Path, name: str, most_bytes: int) -> bytes | None:
     """A plain file right below a folder others may write, or None where there is none; longer ones raise ValueError."""
-    top = os.open(folder, _FOLDER_FLAGS)
+    top = os.open(folder, FOLDER_FLAGS)
     try:
         descriptor = os.open(name, _FILE_FLAGS, dir_fd=top)
     except FileNotFoundError:
@@ -208,7 +210,7 @@ def copy_tree(source: Path, target: Path, *, owner: int | None = None, without: 
 
     `owner` becomes theirs where given; names in `without` are left out wherever they stand.
     """
-    top = os.open(source, _FOLDER_FLAGS)
+    top = os.open(source, FOLDER_FLAGS)
     try:
         _copy_folder(top, target, owner, _MOST_DEPTH, without)
     finally:
@@ -232,7 +234,7 @@ def _copy_entry(folder: int, part: str, place: Path, owner: int | None, depth: i
     if stat.S_ISLNK(state.st_mode):
         place.symlink_to(os.readlink(part, dir_fd=folder))
     elif stat.S_ISDIR(state.st_mode):
-        inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
+        inner = os.open(part, FOLDER_FLAGS, dir_fd=folder)
         try:
             place.mkdir()
             _copy_folder(inner, place, owner, depth - 1, without)
@@ -248,16 +250,39 @@ def _copy_entry(folder: int, part: str, place: Path, owner: int | None, depth: i
 
 
 def _copy_file(folder: int, part: str, place: Path) -> None:
-    descriptor = os.open(part, _FILE_FLAGS, dir_fd=folder)
+    with open_file(folder, part) as (descriptor, state):
+        copy_content(descriptor, place)
+        place.chmod(state.st_mode & 0o777)
+        os.utime(place, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+@contextlib.contextmanager
+def open_file(folder: int, name: str) -> Iterator[tuple[int, os.stat_result]]:
+    """A regular file right below an open folder, which others may change meanwhile: its descriptor and state.
+
+    Raises OSError where it is no such file, FileNotFoundError where it is gone or something else by now.
+    """
+    descriptor = os.open(name, _FILE_FLAGS, dir_fd=folder)
     try:
         state = os.fstat(descriptor)
-        out = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            while os.sendfile(out, descriptor, None, 1 << 30):
-                pass
-            os.fchmod(out, state.st_mode & 0o777)
-            os.utime(out, ns=(state.st_atime_ns, state.st_mtime_ns))
-        finally:
-            os.close(out)
+        if not stat.S_ISREG(state.st_mode):
+            raise FileNotFoundError(errno.ENOENT, "is no regular file any more", name)
+        yield descriptor, state
     finally:
         os.close(descriptor)
+
+
+def copy_content(source: int, place: Path | str) -> None:
+    """Copy an open file to a new one; file systems that can share what is alike do so."""
+    out = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            while os.copy_file_range(source, out, 1 << 30):
+                pass
+        except OSError as error:
+            if error.errno not in _NO_RANGES:
+                raise
+            while os.sendfile(out, source, None, 1 << 30):
+                pass
+    finally:
+        os.close(out)

@@ -183,13 +183,13 @@ def _room(folder: Path, variable: str = "") -> str:
 
 
 def _copies(cache: Path) -> str:
-    """Whether snapshots and forks could share what did not change, on the file system of the cache."""
+    """What forks cost on the file system of the cache; a snapshot and going back to one cost what has changed everywhere."""
     place = next(path for path in (cache, *cache.parents) if path.is_dir())
     reflink, overlay = can_reflink(place), can_overlay()
     found = f"reflink: {'yes' if reflink else 'no'}; overlay for ordinary users: {'yes' if overlay else 'no'} ({place})"
     if not reflink:
         raise Missing(
-            f"{found}; snapshots copy every file",
+            f"{found}; snapshots copy what has changed, forks every file",
             "put runs on btrfs, or on xfs made with reflink=1, where large workspaces are forked often",
         )
     return found

@@ -21,6 +21,7 @@ from tiny_task import TASK_TOML
 import mlgym_lite
 from mlgym_lite import Episode, Outcome, Snapshot, Step
 from mlgym_lite.config.run_settings import RunSettings
+from mlgym_lite.episode.kept_states import KeptLink
 from mlgym_lite.episode.outcome import FAULTS
 from mlgym_lite.errors import EpisodeStateError, OutputError
 
@@ -401,7 +402,7 @@ def test_special_files_do_not_hold_up_a_snapshot(open_episode: OpenEpisode, fork
     )
     episode.step("python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"sock\")'")
     snapshot = episode.snapshot()
-    assert not (snapshot.folder / "workspace" / "etc").is_dir() or (snapshot.folder / "workspace" / "etc").is_symlink()
+    assert snapshot.trees["workspace"].entries["etc"] == KeptLink("/etc")
     assert (
         fork(snapshot).step("ls -A | tr '\\n' ' '; stat -c %s sparse").observation
         == "a answer.txt etc root self sparse 10485760\n"
