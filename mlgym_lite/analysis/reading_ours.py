@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -37,7 +38,9 @@ def our_run(path: Path, run: Mapping[str, Any], result: Mapping[str, Any] | None
         scoring=text(run, "scoring") or "clean",
         feedback=text(run, "feedback") or "development",
     )
-    scored = _attempts(ended, task.metric)
+    baseline = number(table(table(ended, "baseline") or table(run, "baseline"), "metrics"), task.metric)
+    scored = [(step, _snapped(value, baseline)) for step, value in _attempts(ended, task.metric)]
+    submission = _submission(ended, scored, group)
     ending, usage, resources = table(ended, "ending"), table(ended, "usage"), table(ended, "resources")
     known = {"reason": text(ending, "reason") or "unknown", "fault": text(ending, "fault") or "unknown"}
     return ScoredRun(
@@ -52,8 +55,8 @@ def our_run(path: Path, run: Mapping[str, Any], result: Mapping[str, Any] | None
         **(known if result is not None else {}),
         steps=tuple(step for step, _ in scored),
         values=tuple(value for _, value in scored),
-        submission=_submission(ended, scored, group),
-        baseline=number(table(table(ended, "baseline") or table(run, "baseline"), "metrics"), task.metric),
+        submission=None if submission is None else _snapped(submission, baseline),
+        baseline=baseline,
         step_count=whole_number(ended, "steps"),
         seconds=number(table(ended, "seconds"), "total"),
         gpu_seconds=number(resources, "gpu_seconds"),
@@ -88,6 +91,11 @@ def _attempts(result: Mapping[str, Any], metric: str) -> list[tuple[int, float]]
         if is_number(value):
             scored.append((whole_number(attempt, "step") or 0, float(value)))
     return scored
+
+
+def _snapped(value: float, baseline: float | None) -> float:
+    """The baseline itself where a score differs from it by rounding only, which must not make it worse."""
+    return baseline if baseline is not None and math.isclose(value, baseline, rel_tol=1e-9) else value
 
 
 def _submission(result: Mapping[str, Any], scored: list[tuple[int, float]], group: Group) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from mlgym_lite.analysis.report import Aup, GroupReport, MethodTotals, Report, Sum
+from mlgym_lite.analysis.report import Aup, Cell, GroupReport, MethodTotals, Report, Sum
 
 SCHEMA_VERSION = 1
 
@@ -60,11 +60,15 @@ def _scores(group: GroupReport) -> dict[str, Any]:
     names = [task.name for task in group.tasks]
     scores = {}
     for task in group.tasks:
-        cells = {name: asdict(group.cells[task, name]) for name in group.methods}
+        cells = {name: _cell(group.cells[task, name], group.k) for name in group.methods}
         key = task.name if names.count(task.name) == 1 else f"{task.name} {task.metric}"
         stated = {"metric": task.metric, "direction": task.direction, "baseline": group.baselines[task]}
         scores[key] = {**stated, "methods": cells}
     return scores
+
+
+def _cell(cell: Cell, expected: int) -> dict[str, Any]:
+    return {**asdict(cell), "missing": expected - cell.runs}
 
 
 def _totals(totals: MethodTotals) -> dict[str, Any]:

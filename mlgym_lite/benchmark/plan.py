@@ -22,6 +22,7 @@ from mlgym_lite.config.agent_file import load_agent_file, shipped_agent_names
 from mlgym_lite.config.bench_file import BenchAgent, BenchFile, load_bench_file
 from mlgym_lite.config.task_file import Task, load_task
 from mlgym_lite.errors import AgentError, BenchError, TaskError
+from mlgym_lite.shipped_files import tasks_folder
 
 PLAN = "plan.json"
 _PLAIN_AGENTS = ("baseline",)
@@ -42,6 +43,8 @@ class PlannedEpisode:
     """Below the bench's results."""
     arguments: tuple[str, ...]
     """Of `mlgym-lite run`, without --output."""
+    identity: tuple[str, ...]
+    """The same without where this installation and the bench file lie, so that a bench can be moved."""
     cpus: float
     memory_bytes: int
     gpus: int
@@ -179,13 +182,15 @@ def _planned_agents(bench: BenchFile, here: Path, entry: BenchAgent) -> Iterator
 def _episode(bench: BenchFile, here: Path, task: Task, agent: _PlannedAgent, seed: int) -> PlannedEpisode:
     environment, limits = task.file.environment, bench.limits
     who = agent.name if agent.model is None else f"{agent.name}={agent.model}"
+    arguments = tuple(_arguments(bench, here, task, agent, seed))
     return PlannedEpisode(
         task=task.name,
         agent=agent.name,
         model=agent.model,
         seed=seed,
         folder="/".join((_folder_name(_kind(bench)), _folder_name(task.name), _folder_name(who), f"seed-{seed}")),
-        arguments=tuple(_arguments(bench, here, task, agent, seed)),
+        arguments=arguments,
+        identity=tuple(_without_place(argument, here) for argument in arguments),
         cpus=environment.cpus or 1.0,
         memory_bytes=(environment.memory_mb or 2048) << 20,
         gpus=environment.gpus if bench.options.gpus is None else bench.options.gpus,
@@ -225,6 +230,14 @@ def _arguments(bench: BenchFile, here: Path, task: Task, agent: _PlannedAgent, s
     yield from (f"--tool={tool}" for tool in agent.entry.tools)
     if bench.scoring == "parity":
         yield "--parity"
+
+
+def _without_place(argument: str, here: Path) -> str:
+    option, equals, value = argument.rpartition("=") if argument.startswith("--") else ("", "", argument)
+    for place, shown in ((tasks_folder(), ""), (here, "./")):
+        if value.startswith(f"{place}/"):
+            value = shown + value.removeprefix(f"{place}/")
+    return f"{option}{equals}{value}"
 
 
 def _path(here: Path, reference: str) -> Path | None:

@@ -111,7 +111,7 @@ def begin_try(results: Path, episode: PlannedEpisode) -> tuple[int, list[str]]:
     folder.mkdir(parents=True, exist_ok=True)
     check_command(folder, episode)
     if read_json(folder / COMMAND) is None:
-        write_json(folder / COMMAND, {"arguments": list(episode.arguments)})
+        write_json(folder / COMMAND, {"arguments": list(episode.identity)})
     number = max(_numbers(folder), default=0) + 1
     run = [sys.executable, "-m", "mlgym_lite", "run", *episode.arguments, f"--output={folder / f'try-{number}'}"]
     (folder / f"try-{number}.log").touch()
@@ -132,9 +132,9 @@ def go_on_or_begin(results: Path, episode: PlannedEpisode) -> tuple[int, list[st
 def check_command(folder: Path, episode: PlannedEpisode) -> None:
     """Raise BenchError where a folder holds tries of another command, which would be mixed up with new ones."""
     recorded = read_json(folder / COMMAND)
-    if recorded is None or recorded.get("arguments") == list(episode.arguments):
+    if recorded is None or recorded.get("arguments") == list(episode.identity):
         return
-    before, now = set(recorded.get("arguments") or ()), set(episode.arguments)
+    before, now = set(recorded.get("arguments") or ()), set(episode.identity)
     changed = ", ".join([*(f"without {one}" for one in sorted(before - now)), *(f"with {one}" for one in sorted(now - before))])
     raise BenchError(
         f"{folder}: holds an episode that was run otherwise; now it would be {changed}. "
@@ -163,8 +163,9 @@ def _failure(folder: Path, number: int, result: EpisodeResult | None) -> tuple[s
     if result is not None:
         return f"{result.reason}: {result.detail}".removesuffix(": "), result.can_pass
     ended = read_json(folder / f"try-{number}.end.json")
-    if ended is None:
-        return f"{folder / f'try-{number}' / 'result.json'}: cannot be read", True
+    file = folder / f"try-{number}" / "result.json"
+    if ended is None or file.exists():
+        return f"{file}: cannot be read", True
     status = int(ended["exit_status"])
     told = _last_line(folder / f"try-{number}.log")
     if status > _KILLED:

@@ -35,6 +35,7 @@ def command(file: Path, dry_run: bool, executor: str, workers: int | None, again
     from mlgym_lite.benchmark.local import Capacity, LocalBench
     from mlgym_lite.benchmark.overview import overview_of
     from mlgym_lite.benchmark.plan import plan_bench
+    from mlgym_lite.benchmark.tries import check_command
     from mlgym_lite.cli.bench_printing import BenchProgress, print_plan, print_standing
     from mlgym_lite.cli.printing import print_json
     from mlgym_lite.cli.report_command import print_report
@@ -42,6 +43,8 @@ def command(file: Path, dry_run: bool, executor: str, workers: int | None, again
     plan = plan_bench(file)
     before = overview_of(plan)
     if dry_run:
+        for episode in plan.episodes:
+            check_command(plan.results / episode.folder, episode)
         if as_json:
             print_json({**before.record(), "most_cost_usd": plan.most_cost})
         else:
@@ -54,7 +57,7 @@ def command(file: Path, dry_run: bool, executor: str, workers: int | None, again
     left = before.counts["waiting"] + (before.counts["failed"] if again else 0)
     if left and not quiet and not as_json:
         click.echo(capacity.words(plan.episodes), err=True)
-    progress = BenchProgress(plan, left, quiet=quiet or as_json)
+    progress = BenchProgress(plan, left, done=before.counts["done"], quiet=quiet or as_json)
     try:
         LocalBench(plan, capacity, progress.listener(), again=again).run()
     except KeyboardInterrupt:
@@ -90,16 +93,17 @@ def _submit(plan: Plan, *, again: bool, as_json: bool) -> None:
 
 
 def _check_complete(overview: Overview) -> None:
+    from mlgym_lite.cli.printing import counted
     from mlgym_lite.errors import BenchIncomplete
 
     counts = overview.counts
     if counts["waiting"]:
         raise BenchIncomplete(
-            f"{counts['waiting']} episodes were not begun: they could cost more than is left of budget.cost_usd"
+            f"{counted(counts['waiting'], 'episode')} not begun: more could be spent than is left of budget.cost_usd"
         )
     if counts["failed"]:
         raise BenchIncomplete(
-            f"{counts['failed']} episodes failed; their logs are in their folders. Mend it, and run the bench with --again"
+            f"{counted(counts['failed'], 'episode')} failed; logs are in their folders. Mend it, and run the bench with --again"
         )
 
 

@@ -70,7 +70,9 @@ def print_standing(overview: Overview) -> None:
 class BenchProgress:
     """A line for each episode that ended; on a terminal a live line for the whole."""
 
-    def __init__(self, plan: Plan, left: int, *, quiet: bool) -> None:
+    def __init__(self, plan: Plan, left: int, *, done: int, quiet: bool) -> None:
+        """`left` episodes are to be run, `done` were before."""
+        self._done_before = done
         self._left = left
         self._quiet = quiet
         self._running: set[str] = set()
@@ -118,9 +120,8 @@ class BenchProgress:
         return f"{result.metric} {number(value)} (best {number(self._best[episode.task])})"
 
     def _words(self) -> str:
-        return (
-            f"[{self._done} done, {len(self._running)} running, {self._left - len(self._running)} to do, {self._failed} failed]"
-        )
+        done, running = self._done_before + self._done, len(self._running)
+        return f"[{done} done, {running} running, {self._left - running} to do, {self._failed} failed]"
 
     def _tick(self) -> None:
         if self._status is not None:

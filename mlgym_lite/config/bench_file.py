@@ -18,7 +18,9 @@ Text = Annotated[str, Field(min_length=1)]
 
 def _as_seeds(value: Any) -> Any:
     """A number of seeds stands for the first ones."""
-    if not isinstance(value, int) or isinstance(value, bool):
+    if isinstance(value, bool):
+        raise ValueError("expected how many seeds, or a list of them")
+    if not isinstance(value, int):
         return value
     if value < 1:
         raise ValueError("expected how many, at least 1, or a list")

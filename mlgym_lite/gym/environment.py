@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import shutil
 import weakref
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 
-from mlgym_lite.config.run_settings import RunSettings
-from mlgym_lite.config.task_file import VARIANTS, Variant, load_task
+from mlgym_lite.config.run_settings import RunSettings, checked_settings
+from mlgym_lite.config.task_file import Variant, load_task
 from mlgym_lite.episode.engine import Episode
 from mlgym_lite.episode.outcome import Step
-from mlgym_lite.errors import TaskError
+from mlgym_lite.errors import EpisodeStateError, TaskError
 from mlgym_lite.gym.rewards import REWARD_KINDS, ImprovementReward, RewardKind, Scale, final_reward
 from mlgym_lite.gym.spaces import UnicodeText
-from mlgym_lite.isolation.marked_folders import temporary_folder
+from mlgym_lite.isolation.marked_folders import make_temporary_folder
 
 _LARGEST_SEED = 2**31 - 1
 _OURS = ("variant", "seed", "output")
@@ -35,7 +35,7 @@ class TaskEnvironment(gymnasium.Env[str, str]):
     `seconds_left` (float, seconds) where there are such, and `attempts`: a list of {"kind", "metrics"} for what was scored in the
     step. The last one also has `result`, the content of result.json. `run_directory` (str) is where the record is.
 
-    Errors: the constructor raises TaskError or TypeError; reset and step raise what `Episode` raises.
+    Errors: the constructor raises TaskError, TypeError or ValueError; reset and step raise what `Episode` raises.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 - as gymnasium declares it
@@ -56,30 +56,26 @@ class TaskEnvironment(gymnasium.Env[str, str]):
         episode's run directory there (None: each is removed when the next one begins). `settings` are further fields of
         `RunSettings`, such as max_steps (int), time_limit_seconds (float), isolation, gpus (int) or data (Path).
         """
-        self._check(variant, reward, render_mode, settings)
+        self._check(reward, render_mode, settings)
+        self._settings = checked_settings(variant=variant, **settings)
         self._task = load_task(task)
-        self._variant: Variant = variant
         self._reward: RewardKind = reward
-        self._settings = settings
         self.render_mode = render_mode
         self.action_space = UnicodeText()
         self.observation_space = UnicodeText()
         self._runs = None if runs is None else Path(runs)
-        self._folder: Path | None = None
-        self._stack = contextlib.ExitStack()
-        self._episode: Episode | None = None
+        self._held = _Held(keeps_runs=runs is not None)
         self._shown = ""
         self._number = 0
-        weakref.finalize(self, self._stack.close)
+        weakref.finalize(self, self._held.close)
 
     @staticmethod
-    def _check(variant: str, reward: str, render_mode: str | None, settings: dict[str, Any]) -> None:
+    def _check(reward: str, render_mode: str | None, settings: dict[str, Any]) -> None:
         known = [field.name for field in fields(RunSettings) if field.name not in _OURS]
         unknown = sorted(set(settings) - set(known))
         if unknown:
             raise TypeError(f"{unknown[0]!r} is no option of a task's environment; expected one of {', '.join(known)}")
         for name, value, allowed in (
-            ("variant", variant, VARIANTS),
             ("reward", reward, REWARD_KINDS),
             ("render_mode", render_mode, (None, "ansi")),
         ):
@@ -89,20 +85,22 @@ class TaskEnvironment(gymnasium.Env[str, str]):
     @property
     def episode(self) -> Episode:
         """The episode that goes on, or the last one; only after `reset`."""
-        assert self._episode is not None, "call reset() first"
-        return self._episode
+        if self._held.episode is None:
+            raise EpisodeStateError("the environment has no episode: call reset() first")
+        return self._held.episode
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Begin a new episode; `seed` is what the agent's sandbox gets as MLGYM_LITE_SEED, else one is drawn."""
         super().reset(seed=seed)
-        self._end_episode()
+        self._held.end_episode()
         self._number += 1
         chosen = seed if seed is not None else int(self.np_random.integers(_LARGEST_SEED))
-        output = self._run_folder() if self._runs is None else self._kept_folder(self._runs)
-        settings = RunSettings(variant=self._variant, seed=chosen, output=output, **self._settings)
-        self._episode = Episode(self._task, settings=settings, agent="gym")
-        observation = self._episode.reset()
-        self._begin_reward(self._episode)
+        output = self._held.folder() / f"episode-{self._number}" if self._runs is None else self._kept_folder(self._runs)
+        settings = replace(self._settings, seed=chosen, output=output)
+        episode = Episode(self._task, settings=settings, agent="gym")
+        observation = episode.reset()
+        self._held.episode = episode
+        self._begin_reward(episode)
         self._shown = observation.text
         return self._shown, self._info(None)
 
@@ -111,7 +109,7 @@ class TaskEnvironment(gymnasium.Env[str, str]):
         baseline = (episode.baseline or {}).get(metric)
         if baseline is None:
             raise TaskError(f"{episode.task.name}: has no baseline of {metric}, over which a reward could be told")
-        self._scale = Scale(episode.task, self._variant, baseline)
+        self._scale = Scale(episode.task, self._settings.variant, baseline)
         self._improvement = ImprovementReward(self._scale)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
@@ -119,7 +117,10 @@ class TaskEnvironment(gymnasium.Env[str, str]):
 
         Raises:
             EpisodeStateError: The episode has ended; reset it.
+            TypeError: The action is no text; the episode goes on.
         """
+        if not isinstance(action, str):
+            raise TypeError(f"an action is a str, not {type(action).__name__}")
         step = self.episode.step(action)
         self._shown = f"$ {action}\n{step.observation}"
         return step.observation, self._reward_of(step), step.terminated, step.truncated, self._info(step)
@@ -154,25 +155,46 @@ class TaskEnvironment(gymnasium.Env[str, str]):
 
     def close(self) -> None:
         """End the episode and remove what is not kept; twice is harmless."""
-        self._end_episode()
-        self._stack.close()
-        self._folder = None
-
-    def _end_episode(self) -> None:
-        if self._episode is not None:
-            self._episode.close()
-            if self._runs is None:
-                shutil.rmtree(self._episode.run_directory, ignore_errors=True)
-
-    def _run_folder(self) -> Path:
-        if self._folder is None:
-            self._folder = self._stack.enter_context(temporary_folder("gym"))
-        return self._folder / f"episode-{self._number}"
+        self._held.close()
 
     def _kept_folder(self, runs: Path) -> Path:
         from mlgym_lite.episode.recorder import new_run_path
 
-        return new_run_path(runs, self._task.name, self._variant, "gym")
+        return new_run_path(runs, self._task.name, self._settings.variant, "gym")
+
+
+class _Held:
+    """What an environment must give back however it goes: closed, collected, or with its process; not by a forked copy."""
+
+    def __init__(self, *, keeps_runs: bool) -> None:
+        self._keeps_runs = keeps_runs
+        self._process_id = os.getpid()
+        self._folder: tuple[Path, int] | None = None
+        self.episode: Episode | None = None
+
+    def folder(self) -> Path:
+        """For run directories that nobody keeps."""
+        if self._folder is None:
+            self._folder = make_temporary_folder("gym")
+        return self._folder[0]
+
+    def end_episode(self) -> None:
+        """Close it, and remove its run directory where that is not kept."""
+        episode, self.episode = self.episode, None
+        if episode is not None:
+            episode.close()
+            if not self._keeps_runs:
+                shutil.rmtree(episode.run_directory, ignore_errors=True)
+
+    def close(self) -> None:
+        """Give back everything; twice is harmless."""
+        if self._process_id != os.getpid():
+            return
+        self.end_episode()
+        held, self._folder = self._folder, None
+        if held is not None:
+            os.close(held[1])
+            shutil.rmtree(held[0], ignore_errors=True)
 
 
 def _attempt(kind: str, metrics: Any) -> dict[str, Any]:

@@ -43,12 +43,20 @@ def aside_folder(final: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def temporary_folder(purpose: str) -> Iterator[Path]:
     """A new folder in the folder for temporary files, removed at the end; the mark is in it."""
-    folder = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}{purpose}-"))
+    folder, mark = make_temporary_folder(purpose)
     try:
-        with marked(folder / LOCK_NAME):
-            yield folder
+        yield folder
     finally:
+        os.close(mark)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_temporary_folder(purpose: str) -> tuple[Path, int]:
+    """The same for who cannot use a `with`; the descriptor holds the mark, and both are the caller's to give back."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}{purpose}-"))
+    descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    take(descriptor, folder)
+    return folder, descriptor
 
 
 @contextlib.contextmanager

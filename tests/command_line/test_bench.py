@@ -142,7 +142,7 @@ def test_a_budget_is_not_gone_over(bench: Callable[..., Path], mlgym: Program) -
     agents = '["baseline", { agent = "react", models = ["openai/gpt-4o"], base_url = "http://127.0.0.1:9/v1" }]'
     file = bench(agents, seeds=1, further="[limits]\ncost_usd = 2.0\n[budget]\ncost_usd = 1.0\n")
     ended = mlgym("bench", file)
-    assert ended.status == 19 and "2 episodes were not begun" in ended.err
+    assert ended.status == 19 and "2 episodes not begun" in ended.err
     assert "2 done, 0 running, 2 to do" in ended.out
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,13 +13,14 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import psutil
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from tiny_task import TASK_TOML
 
 import mlgym_lite.gym
-from mlgym_lite.errors import EpisodeStateError, TaskError
+from mlgym_lite.errors import DataError, EpisodeStateError, TaskError
 from mlgym_lite.gym.environment import TaskEnvironment
 from mlgym_lite.shipped_files import shipped_task_names
 
@@ -132,14 +135,59 @@ def test_nothing_is_left(make: Callable[..., gymnasium.Env[str, str]], tmp_path:
     assert not list((tmp_path / "temporary").iterdir())
 
 
+def test_an_environment_that_is_only_dropped_gives_everything_back(make_task: Callable[..., Path], tmp_path: Path) -> None:
+    """Its processes end and its files go with the object; a forked child takes nothing from its parent."""
+    environment = TaskEnvironment(make_task())
+    environment.reset()
+    environment.step("sleep 7779 & echo $!")
+    child = os.fork()
+    if child == 0:
+        del environment
+        gc.collect()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert environment.step("cat answer.txt")[0] == "0.5\n"
+    assert any("7779" in process.cmdline() for process in psutil.Process().children(recursive=True))
+    del environment
+    gc.collect()
+    assert not any("7779" in process.cmdline() for process in psutil.Process().children(recursive=True))
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_what_fails_to_begin_can_be_closed_and_tried_again(tmp_path: Path) -> None:
+    """With the same error, as where data is missing, and nothing left."""
+    environment = TaskEnvironment("house_price", data=str(tmp_path / "nowhere"))
+    for _ in range(2):
+        with pytest.raises(DataError, match="its full data is not in"):
+            environment.reset()
+    with pytest.raises(EpisodeStateError, match="call reset"):
+        environment.step("ls")
+    environment.close()
+    environment.close()
+    assert not list((tmp_path / "temporary").iterdir())
+
+
 def test_wrong_options_are_told() -> None:
-    """With what is expected."""
+    """With what is expected, before anything begins."""
     with pytest.raises(TaskError, match="reward='best': expected one of 'final', 'improvement'"):
         TaskEnvironment("colonel_blotto", reward="best")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"'steps' is no option.*max_steps"):
         TaskEnvironment("colonel_blotto", steps=3)
     with pytest.raises(TaskError, match="blotto"):
         TaskEnvironment("blotto")
+    for options in ({"variant": "big"}, {"max_steps": 0}, {"time_limit_seconds": -1}, {"isolation": "docker"}, {"gpus": -1}):
+        with pytest.raises(ValueError, match=f"{next(iter(options))}="):
+            TaskEnvironment("colonel_blotto", **options)
+
+
+def test_an_action_that_is_no_text_harms_nothing(make: Callable[..., gymnasium.Env[str, str]]) -> None:
+    """It is refused, and the episode goes on."""
+    environment = make().unwrapped
+    environment.reset()
+    with pytest.raises(TypeError, match="an action is a str, not bytes"):
+        environment.step(b"ls")  # type: ignore[arg-type]
+    assert environment.step("echo \udc80 \x00")[1:4] == (0.0, False, False)
+    assert environment.step("echo goes on")[0] == "goes on\n"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,17 @@ def test_the_document_shows_the_defaults() -> None:
     for table in ("limits", "budget", "options", "local", "slurm"):
         assert set(everything[table]) == set(type(getattr(shown, table)).model_fields), table
     parse(BenchFile, {**least, **tomllib.loads(second)}, "the document")
+
+
+def test_a_bench_can_be_moved(plan: Callable[[str], Plan], tmp_path: Path) -> None:
+    """What identifies an episode's command is neither where the bench lies nor where the shipped tasks are installed."""
+    made = plan(
+        'tasks = ["./one", "colonel_blotto"]\nagents = ["./player.py"]\nvariant = "mini"\n[options]\ndata = "/data/all"\n'
+    )
+    ours, shipped = made.episodes
+    assert ours.identity == ("./one", "--agent=./player.py", "--variant=mini", "--seed=0", "--data=/data/all")
+    assert shipped.identity[0] == "colonel_blotto" and Path(shipped.arguments[0]).is_absolute()
+    begin_try(made.results, ours)
+    check_command(made.results / ours.folder, replace(ours, arguments=("elsewhere", *ours.arguments[1:])))
+    with pytest.raises(BenchError, match="with --seed=9"):
+        check_command(made.results / ours.folder, replace(ours, identity=(*ours.identity, "--seed=9")))

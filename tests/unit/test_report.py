@@ -620,3 +620,12 @@ def test_a_plan_that_cannot_be_used_is_told(tmp_path: Path) -> None:
         (tmp_path / "plan.json").write_text(content, encoding="utf-8")
         found = report(tmp_path)
         assert found.runs == 1 and len(found.problems) == 1 and str(tmp_path / "plan.json") in found.problems[0], content
+
+
+def test_rounding_does_not_make_a_score_worse_than_the_baseline(tmp_path: Path) -> None:
+    """A program that is run again may differ in the last digit."""
+    write_our_run(tmp_path / "run", baseline=0.5130224126549043, score=0.5130224126549041, validations=[0.5130224126549042])
+    content = as_json(tmp_path)
+    assert content["aup"]["fixed"]["best_submission"] == {"openai/x": 1.0, "baseline": 1.0}
+    assert content["scores"]["tiny"]["methods"]["openai/x"]["improvement"]["mean"] == 0.0
+    assert content["scores"]["tiny"]["methods"]["openai/x"]["missing"] == 0
