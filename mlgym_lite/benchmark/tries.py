@@ -41,8 +41,15 @@ class EpisodeResult:
     baseline: float | None = None
 
     @classmethod
-    def of(cls, content: Mapping[str, Any]) -> EpisodeResult:
-        """From the content of a result.json."""
+    def of(cls, content: Mapping[str, Any] | None) -> EpisodeResult | None:
+        """From the content of a result.json; None where it is not one."""
+        try:
+            return None if content is None else cls._of(content)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+    @classmethod
+    def _of(cls, content: Mapping[str, Any]) -> EpisodeResult:
         ending, score = content["ending"], content.get("score")
         known = {"reason": sys.intern(ending["reason"]), "detail": ending["detail"], "can_pass": bool(ending.get("can_pass"))}
         if score is None:
@@ -75,8 +82,8 @@ def standing_of(folder: Path, attempts: int, *, is_running: bool = False) -> Sta
     if not tries:
         return Standing(state="waiting")
     results = [read_json(folder / f"try-{number}" / "result.json") for number in tries]
-    cost = _cost([(result or {}).get("usage") or {} for result in results])
-    last, result = tries[-1], None if results[-1] is None else EpisodeResult.of(results[-1])
+    cost = _cost([usage for result in results if isinstance(usage := (result or {}).get("usage"), dict)])
+    last, result = tries[-1], EpisodeResult.of(results[-1])
     if is_running and _is_open(folder, last):
         return Standing(state="running", tries=len(tries), cost=cost)
     if result is not None and result.reason not in _FAILURES:
@@ -84,7 +91,7 @@ def standing_of(folder: Path, attempts: int, *, is_running: bool = False) -> Sta
     if _is_open(folder, last):
         return Standing(state="waiting", tries=len(tries), why="stopped with the bench or its machine; it goes on", cost=cost)
     why, can_pass = _failure(folder, last, result)
-    interrupted = sum(one is not None and one["ending"]["reason"] == "interrupted" for one in results)
+    interrupted = sum(one is not None and one.reason == "interrupted" for one in map(EpisodeResult.of, results))
     goes_on = can_pass and len(tries) - interrupted < attempts
     return Standing(state="waiting" if goes_on else "failed", tries=len(tries), result=result, why=why, cost=cost)
 

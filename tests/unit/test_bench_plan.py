@@ -135,6 +135,21 @@ def test_result_files_tell_how_an_episode_stands(plan: Callable[[str], Plan], tm
     assert state() == ("done", 4)
 
 
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"ending": 1}', '{"ending": {"reason": 1}, "usage": 3}', '{"ending": {}}']
+)
+def test_a_result_that_cannot_be_read_is_told(plan: Callable[[str], Plan], content: str) -> None:
+    """And may come out otherwise the next time."""
+    made = plan('tasks = ["./one"]\nagents = ["baseline"]\n')
+    folder = made.results / made.episodes[0].folder
+    begin_try(made.results, made.episodes[0])
+    (folder / "try-1").mkdir()
+    (folder / "try-1" / "result.json").write_text(content)
+    end_try(folder, 1, 0)
+    standing = standing_of(folder, 3)
+    assert standing.state == "waiting" and standing.why == f"{folder / 'try-1' / 'result.json'}: cannot be read"
+
+
 def test_what_cannot_pass_is_not_tried_again(plan: Callable[[str], Plan]) -> None:
     """A command that never got to an episode tells its error."""
     made = plan('tasks = ["./one"]\nagents = ["baseline"]\n')
