@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from pydantic import BaseModel
@@ -19,6 +19,9 @@ from mlgym_lite.config.agent_file import AgentFile, load_agent_file, shipped_age
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.runner import Listeners
 from mlgym_lite.services.protocol import Service, ServiceCommand
+
+if TYPE_CHECKING:
+    from mlgym_lite.models.litellm_model import LiteLLMModel
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -100,23 +103,40 @@ def _made(options: AgentOptions, task: Task, commands: Sequence[ServiceCommand])
 
 def _language_model(name: str, options: AgentOptions, task: Task, progress: Progress) -> Chosen:
     from mlgym_lite.agents.react import ReactAgent
+
+    stem, settings, prompts, client = language_model(
+        name, progress,
+        model=options.model, base_url=options.base_url, cost_limit=options.cost_limit, token_limit=options.token_limit,
+    )  # fmt: skip
+    services = _services(options, settings)
+    commands = [command for service in services for command in service.commands]
+    agent = ReactAgent(stem, settings, prompts, client, task, commands=commands, on_rejected=progress.line)
+    return Chosen(agent=agent, listeners=progress.listeners(), services=services)
+
+
+def language_model(
+    name: str,
+    progress: Progress,
+    *,
+    model: str | None,
+    base_url: str | None,
+    cost_limit: float | None,
+    token_limit: int | None,
+) -> tuple[str, AgentFile, Mapping[str, str], LiteLLMModel]:
+    """An agent file with what the command line gives instead: its name, settings, prompts, and the client of its model."""
     from mlgym_lite.models.litellm_model import LiteLLMModel
 
     stem, settings, prompts = load_agent_file(name)
-    model = _changed(settings.model, name=options.model, base_url=options.base_url)
-    limits = _changed(settings.limits, cost_usd=options.cost_limit, tokens=options.token_limit)
-    if model.name is None:
+    chosen = _changed(settings.model, name=model, base_url=base_url)
+    limits = _changed(settings.limits, cost_usd=cost_limit, tokens=token_limit)
+    if chosen.name is None:
         raise click.UsageError(
             f"--agent {name} needs a model: --model NAME, or [model] name in an agent file, as litellm names it (openai/gpt-4o)"
         )
-    services = _services(options, settings)
-    commands = [command for service in services for command in service.commands]
     if importlib.util.find_spec("litellm") is not None:
-        progress.line(f"{model.name}: loading litellm, which takes some seconds")
-    client = LiteLLMModel(model.name, model, on_wait=progress.line)
-    settings = settings.model_copy(update={"model": model, "limits": limits})
-    agent = ReactAgent(stem, settings, prompts, client, task, commands=commands, on_rejected=progress.line)
-    return Chosen(agent=agent, listeners=progress.listeners(), services=services)
+        progress.line(f"{chosen.name}: loading litellm, which takes some seconds")
+    client = LiteLLMModel(chosen.name, chosen, on_wait=progress.line)
+    return stem, settings.model_copy(update={"model": chosen, "limits": limits}), prompts, client
 
 
 def _services(options: AgentOptions, settings: AgentFile) -> tuple[Service, ...]:

@@ -18,6 +18,7 @@ from mlgym_lite.errors import MLGymLiteError, OutputError
 
 _COMMANDS = {
     "run": "Run one episode and score it.",
+    "search": "Search for the best submission over states of an episode.",
     "tasks": "List the shipped tasks.",
     "new": "Make a task of your own from an example that works.",
     "check": "Check tasks: baseline, empty submission, cheats.",

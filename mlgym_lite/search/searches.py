@@ -1,6 +1,6 @@
 """The searches: each goes through an episode's states with a policy and gives the tree that it saw.
 
-Every one stops when its steps are used up, when nothing is left to try, or when a value of 1, the task's goal, was reached.
+Every one stops when its steps are used up, when nothing is left to try, or when the task's goal was reached, if it states one.
 `tree.best_of` names the node to hand in: the best that was validated.
 """
 
@@ -10,12 +10,35 @@ import contextlib
 import math
 import random
 from collections.abc import Iterator
+from typing import Literal
 
 from mlgym_lite.search.rules import RULES, Rule, uct
 from mlgym_lite.search.space import EpisodeSpace, Intent, OutOfBudget, Policy
 from mlgym_lite.search.tree import Node, best_of
 
-_GOAL = 1.0
+Method = Literal["best-of-n", "exact", "alphamath", "uct", "global", "beam", "aide"]
+
+
+def search(
+    method: Method,
+    space: EpisodeSpace,
+    policy: Policy,
+    *,
+    branching: int = 3,
+    depth: int = 8,
+    c: float | None = None,
+    seed: int = 0,
+) -> Node:
+    """The search of a name: `branching` is the actions tried at a state, the beam's width and samples, or AIDE's drafts."""
+    if method == "best-of-n":
+        return best_of_n(space, policy, depth=depth)
+    if method == "global":
+        return global_leaves(space, policy, c=1.0 if c is None else c, branching=branching, depth=depth)
+    if method == "beam":
+        return step_beam(space, policy, width=branching, samples=branching, depth=depth)
+    if method == "aide":
+        return aide(space, policy, drafts=branching, seed=seed)
+    return mcts(space, policy, rule=method, c=c, branching=branching, depth=depth)
 
 
 class _GoalReached(Exception):
@@ -31,14 +54,15 @@ def _until_the_end() -> Iterator[None]:
 def _run(space: EpisodeSpace, node: Node) -> None:
     """Run a node's action and take its value up to the root."""
     assert node.parent is not None and node.parent.state is not None and node.proposal is not None
-    node.state = space.run(node.parent.state, node.proposal.action)
+    node.state = space.run(node.parent.state, node.proposal)
     node.back_up(node.state.value)
-    if node.state.value >= _GOAL:
+    if node.state.is_goal:
         raise _GoalReached
 
 
-def _expand(node: Node, policy: Policy, count: int, intent: Intent = "any") -> list[Node]:
-    """Put proposals below a node; the new children."""
+def _expand(space: EpisodeSpace, node: Node, policy: Policy, count: int, intent: Intent = "any") -> list[Node]:
+    """Put proposals below a node; the new children. A policy is not asked for what cannot be run."""
+    space.check()
     assert node.state is not None
     before = len(node.children)
     node.expand(list(policy.propose(node.state, count, intent)))
@@ -52,7 +76,7 @@ def best_of_n(space: EpisodeSpace, policy: Policy, *, depth: int) -> Node:
         while True:
             node = root
             for _ in range(depth):
-                children = _expand(node, policy, 1)
+                children = _expand(space, node, policy, 1)
                 if not children:
                     return root
                 node = children[0]
@@ -81,7 +105,7 @@ def mcts(
             node = root
             while node.state is not None:
                 if not node.is_expanded:
-                    _expand(node, policy, branching)
+                    _expand(space, node, policy, branching)
                 open_children = [child for child in node.children if child.is_open(depth)]
                 if not open_children:
                     break
@@ -105,7 +129,7 @@ def global_leaves(space: EpisodeSpace, policy: Policy, *, c: float = 1.0, branch
             leaf = max(
                 leaves, key=lambda node: uct(node.q, 1.0, max(1, node.visits), node.parent.visits if node.parent else 1, c)
             )
-            for child in _expand(leaf, policy, branching):
+            for child in _expand(space, leaf, policy, branching):
                 _run(space, child)
     return root
 
@@ -119,7 +143,7 @@ def step_beam(space: EpisodeSpace, policy: Policy, *, width: int = 3, samples: i
     with _until_the_end():
         beam, count = [root], width * samples
         for _ in range(depth):
-            children = [child for node in beam for child in _expand(node, policy, count)]
+            children = [child for node in beam for child in _expand(space, node, policy, count)]
             for child in children:
                 _run(space, child)
             beam = sorted(children, key=_value, reverse=True)[:width]
@@ -155,7 +179,7 @@ def aide(
                 parent, intent = chance.choice(debuggable), _DEBUG
             else:
                 parent, intent = best_of(root), _IMPROVE
-            children = _expand(parent, policy, 1, intent)
+            children = _expand(space, parent, policy, 1, intent)
             if not children:
                 break
             _run(space, children[0])

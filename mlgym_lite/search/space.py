@@ -5,14 +5,16 @@ A step of a search is an action of the episode's and a validation: both are used
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+from mlgym_lite.agents.protocol import Observation
 from mlgym_lite.episode.engine import Episode
 from mlgym_lite.episode.outcome import Outcome, Snapshot
 from mlgym_lite.errors import TaskError
 from mlgym_lite.gym.rewards import UNSCORED, Scale
+from mlgym_lite.models.protocol import ModelUsage
 
 Intent = Literal["any", "draft", "debug", "improve"]
 """What is wanted of an action: AIDE asks for one of the latter three, other searches for any."""
@@ -23,12 +25,27 @@ class State:
     """Where an episode was."""
 
     snapshot: Snapshot
-    observation: str
-    """What the action showed that led here; of the first state, the instruction."""
+    shown: Observation
+    """What the agent is shown here: what the last action printed, with what is left; of the first state, the instruction."""
     score: float | None
     """Of the validation, in the metric's unit; None where it was rejected, and of the first state."""
     value: float
     """The score over the baseline, normalised where the task states a goal; -1 without a score, 0 of the first state."""
+    is_goal: bool = False
+    """Whether the task's goal is reached."""
+    proposal: Proposal | None = None
+    """What led here; None of the first state."""
+    before: State | None = None
+
+    @property
+    def observation(self) -> str:
+        """What the last action printed; of the first state, the instruction."""
+        return self.shown.text
+
+    @property
+    def path(self) -> list[State]:
+        """From the first state to this one."""
+        return [*(self.before.path if self.before else []), self]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +56,9 @@ class Proposal:
     """One shell input."""
     prior: float = 1.0
     """How likely the policy finds it, at most 1: a frequency among samples, or exp of the mean log-probability of its tokens."""
+    thought: str | None = None
+    reply: Mapping[str, Any] | None = None
+    """The message in which a language model proposed it."""
 
 
 class Policy(Protocol):
@@ -49,6 +69,10 @@ class Policy(Protocol):
         ...
 
 
+_GOAL = 1.0
+"""The normalised score that is one."""
+
+
 class OutOfBudget(Exception):
     """Neither the search nor the episode allows another step."""
 
@@ -56,8 +80,18 @@ class OutOfBudget(Exception):
 class EpisodeSpace:
     """Runs actions from states in one open episode. Errors: those of `Episode`."""
 
-    def __init__(self, episode: Episode, *, steps: int) -> None:
-        """`steps` is how many the search may take; the episode's own limits hold too."""
+    def __init__(
+        self,
+        episode: Episode,
+        *,
+        steps: int,
+        usage: Callable[[], ModelUsage] = ModelUsage,
+        on_state: Callable[[State], None] = lambda _: None,
+    ) -> None:
+        """`steps` is how many the search may take; the episode's own limits hold too.
+
+        `usage` is asked what the policy took of a language model since it was asked last; `on_state` gets each new state.
+        """
         metric = episode.task.metric
         baseline = (episode.baseline or {}).get(metric)
         if baseline is None:
@@ -66,35 +100,47 @@ class EpisodeSpace:
         self.steps_left = steps
         self.steps_used = 0
         self._scale = Scale(episode.task, episode.settings.variant, baseline)
-        snapshot = episode.snapshot()
-        self.first = State(snapshot=snapshot, observation=episode.observation.text, score=None, value=0.0)
+        self._usage = usage
+        self._on_state = on_state
+        self.first = State(snapshot=episode.snapshot(), shown=episode.observation, score=None, value=0.0)
         self._here: State | None = self.first
 
-    def run(self, state: State, action: str) -> State:
+    def check(self) -> None:
+        """Raise OutOfBudget where no action can be run any more, before a policy is asked for one."""
+        budget = self.episode.budget
+        if self.episode.outcome is not None or self.steps_left <= 0 or budget.steps_left <= 1 or budget.validations_left <= 0:
+            raise OutOfBudget
+
+    def run(self, state: State, proposal: Proposal) -> State:
         """The state behind an action that is run from a state.
 
         Raises:
             OutOfBudget: No step or no validation is left; one step of the episode stays, for the submission.
         """
-        budget = self.episode.budget
-        if self.steps_left <= 0 or budget.steps_left <= 1 or budget.validations_left <= 0:
-            raise OutOfBudget
+        self.check()
         if self._here is not state:
             self.episode.restore(state.snapshot)
         self._here = None
         self.steps_left -= 1
         self.steps_used += 1
-        step = self.episode.step(action)
+        details = None if proposal.reply is None else {"reply": dict(proposal.reply)}
+        self.episode.step(proposal.action, thought=proposal.thought, usage=self._usage(), details=details)
         if self.episode.outcome is not None:
             raise OutOfBudget
         attempt = self.episode.validate()
         score = None if attempt.metrics is None else attempt.metrics[self.episode.task.metric]
         value = UNSCORED if score is None else self._scale(score)
-        self._here = State(snapshot=self.episode.snapshot(), observation=step.observation, score=score, value=value)
+        self._here = State(
+            snapshot=self.episode.snapshot(), shown=self.episode.observation, score=score, value=value,
+            is_goal=self._scale.is_normalised and value >= _GOAL, proposal=proposal,
+            before=state,
+        )  # fmt: skip
+        self._on_state(self._here)
         return self._here
 
     def submit(self, state: State) -> Outcome:
         """Go back to a state and hand it in."""
+        self.episode.budget.usage += self._usage()
         if self.episode.outcome is not None:
             return self.episode.outcome
         if self._here is not state:

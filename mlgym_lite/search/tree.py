@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mlgym_lite.search.space import Proposal, State
 
@@ -47,7 +47,7 @@ class Node:
         self.is_expanded = True
         for proposal in proposals:
             share = proposal.prior / total if total > 0 else 1 / len(proposals)
-            self.children.append(Node(parent=self, proposal=Proposal(action=proposal.action, prior=share)))
+            self.children.append(Node(parent=self, proposal=replace(proposal, prior=share)))
 
     def below(self) -> Iterator[Node]:
         """Itself and everything below it, parents first."""

@@ -76,7 +76,7 @@ def test_a_search_ends_with_the_goal_or_the_budget(open_episode: OpenEpisode) ->
     best = best_of(root).state
     assert best is not None and space.submit(best).score == 3.0
     with pytest.raises(OutOfBudget):
-        space.run(space.first, "ls")
+        space.run(space.first, Proposal(action="ls"))
 
 
 def test_without_a_baseline_there_is_no_value(open_episode: OpenEpisode) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mlgym_lite.agents.protocol import Observation
 from mlgym_lite.search.rules import alphamath, exact, uct
 from mlgym_lite.search.searches import aide, best_of_n, global_leaves, mcts, step_beam
 from mlgym_lite.search.space import Intent, OutOfBudget, Proposal, State
@@ -62,14 +63,22 @@ class MadeUpSpace:
 
     def _state(self, path: str, value: float | None) -> State:
         snapshot: Any = path
-        return State(snapshot=snapshot, observation=path, score=value if path else None, value=-1.0 if value is None else value)
+        shown = Observation(text=path, working_directory="")
+        return State(
+            snapshot=snapshot, shown=shown, score=value if path else None, value=-1.0 if value is None else value,
+            is_goal=value == 1.0,
+        )  # fmt: skip
 
-    def run(self, state: State, action: str) -> State:
+    def check(self) -> None:
         """As EpisodeSpace has it."""
         if self.steps_left <= 0:
             raise OutOfBudget
+
+    def run(self, state: State, proposal: Proposal) -> State:
+        """As EpisodeSpace has it."""
+        self.check()
         self.steps_left -= 1
-        path = state.observation + action
+        path = state.observation + proposal.action
         self.ran.append(path)
         return self._state(path, self._values.get(path))
 
@@ -158,7 +167,9 @@ def test_aide_drafts_debugs_and_improves() -> None:
     aide(space, policy, drafts=2, debug_probability=1.0, debug_depth=2)
     assert policy.intents[:2] == [("", "draft")] * 2
     assert policy.intents[2:4] == [("a", "debug"), ("aa", "debug")], "aaa is broken three times in a row: enough"
-    assert policy.intents[4:] == [("b", "improve"), ("ba", "improve"), ("ba", "improve"), ("bab", "improve"), ("baba", "debug")]
+    assert policy.intents[4:] == [("b", "improve"), ("ba", "improve"), ("ba", "improve"), ("bab", "improve")], (
+        "no more is asked than can be run"
+    )
     never = Letters()
     aide(space_of({"b": 0.1}, steps=5), never, drafts=2, debug_probability=0.0)
     assert [intent for _, intent in never.intents[2:]] == ["improve"] * len(never.intents[2:])
