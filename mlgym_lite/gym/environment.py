@@ -33,7 +33,7 @@ class TaskEnvironment(gymnasium.Env[str, str]):
 
     The info of every step has `steps_left` (int), `validations_left` (int), `working_directory` (str), `exit_status` (int) and
     `seconds_left` (float, seconds) where there are such, and `attempts`: a list of {"kind", "metrics"} for what was scored in the
-    step. The last one also has `result`, the content of result.json. `run_directory` (str) is where the record is.
+    step. The last one also has `outcome` (`mlgym_lite.Outcome`), whose `result` is the content of result.json. `run_directory` (str) is where the record is.
 
     Errors: the constructor raises TaskError, TypeError or ValueError; reset and step raise what `Episode` raises.
     """
@@ -135,7 +135,7 @@ class TaskEnvironment(gymnasium.Env[str, str]):
         )
 
     def _info(self, step: Step | None) -> dict[str, Any]:
-        """Values of one kind each, or absent: vector environments put them into arrays."""
+        """Values of one kind each, or absent, and no tables: vector environments put all of them into arrays."""
         episode = self.episode
         seconds_left, outcome = episode.budget.seconds_left(), episode.outcome
         return {
@@ -146,7 +146,7 @@ class TaskEnvironment(gymnasium.Env[str, str]):
             **({} if seconds_left is None else {"seconds_left": seconds_left}),
             **({} if step is None or step.exit_status is None else {"exit_status": step.exit_status}),
             **({} if step is None else {"attempts": [_attempt(attempt.kind, attempt.metrics) for attempt in step.attempts]}),
-            **({} if outcome is None else {"result": dict(outcome.result)}),
+            **({} if outcome is None else {"outcome": outcome}),
         }
 
     def render(self) -> str:

@@ -139,13 +139,13 @@ class _Played:
     def rollout(self) -> Rollout:
         """The record of it."""
         episode = self.environment.episode
-        score = (self.info.get("result") or {}).get("score")
+        outcome = self.info.get("outcome")
         assert self.stop_reason is not None
         return Rollout(
             task=episode.task.name, variant=episode.settings.variant, seed=self.seed, group=self.group,
             prompt_ids=tuple(self.prompt_ids), completion_ids=tuple(self.ids), mask=tuple(self.mask),
             logprobs=tuple(self.logprobs), turns=tuple(self.turns), stop_reason=self.stop_reason,
-            score=None if score is None else float(score["value"]), run_directory=str(episode.run_directory),
+            score=None if outcome is None else outcome.score, run_directory=str(episode.run_directory),
         )  # fmt: skip
 
 

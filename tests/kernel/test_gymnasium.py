@@ -81,7 +81,7 @@ def test_a_shipped_task_is_played(tmp_path: Path) -> None:
     _, reward, terminated, truncated, info = environment.step("submit")
     assert (terminated, truncated) == (True, False) and reward == pytest.approx(1.0, abs=0.1)
     result = json.loads((Path(info["run_directory"]) / "result.json").read_text(encoding="utf-8"))
-    assert result == info["result"] and (result["seed"], result["agent"]) == (7, "gym")
+    assert result == info["outcome"].result and (result["seed"], result["agent"]) == (7, "gym")
     with pytest.raises(EpisodeStateError, match="has ended"):
         environment.step("ls")
     environment.close()
@@ -104,7 +104,7 @@ def test_limits_truncate(make: Callable[..., gymnasium.Env[str, str]]) -> None:
     _, info = environment.reset()
     assert info["steps_left"] == 1
     _, reward, terminated, truncated, info = environment.step("echo nonsense > answer.txt")
-    assert (reward, terminated, truncated) == (-1.0, False, True) and info["result"]["score"] is None
+    assert (reward, terminated, truncated) == (-1.0, False, True) and info["outcome"].score is None
 
 
 def test_the_seed_is_the_agent_s(make: Callable[..., gymnasium.Env[str, str]]) -> None:
@@ -216,8 +216,10 @@ def test_many_at_once(make_task: Callable[..., Path], kind: str, mode: Autoreset
         actions = tuple(f"echo {1 + at / count} > answer.txt; echo é$MLGYM_LITE_SEED" for at in range(count))
         observations, rewards, *_ = environments.step(actions)
         assert observations == tuple(f"é{3 + at}\n" for at in range(count)) and not rewards.any()
-        _, rewards, terminated, truncated, _ = environments.step(("submit",) * count)
+        _, rewards, terminated, truncated, infos = environments.step(("submit",) * count)
         assert rewards == pytest.approx(np.arange(count) / count / 2) and terminated.all() and not truncated.any()
+        ended = infos["final_info"] if mode == AutoresetMode.SAME_STEP else infos
+        assert [outcome.score for outcome in ended["outcome"]] == [1 + at / count for at in range(count)]
         if mode == AutoresetMode.NEXT_STEP:
             observations, *_ = environments.step(("ls",) * count)
             assert set(observations) == {"Write a number into answer.txt.\n"}
