@@ -33,7 +33,8 @@ class TaskEnvironment(gymnasium.Env[str, str]):
 
     The info of every step has `steps_left` (int), `validations_left` (int), `working_directory` (str), `exit_status` (int) and
     `seconds_left` (float, seconds) where there are such, and `attempts`: a list of {"kind", "metrics"} for what was scored in the
-    step. The last one also has `outcome` (`mlgym_lite.Outcome`), whose `result` is the content of result.json. `run_directory` (str) is where the record is.
+    step. The last one also has `outcome` (`mlgym_lite.Outcome`), whose `result` is the content of result.json. `run_directory`
+    (str) is where the record is.
 
     Errors: the constructor raises TaskError, TypeError or ValueError; reset and step raise what `Episode` raises.
     """
