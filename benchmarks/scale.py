@@ -8,7 +8,6 @@ bench, Python's start, sandboxes, environments, the record.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -44,7 +43,7 @@ def _rows(bench: Bench, at_once: int) -> Iterator[Row]:
     file = _bench_file(bench.new_path("scale"), max(at_once, _LEAST_EPISODES) // len(_TASKS))
     started = time.perf_counter()
     command = [sys.executable, "-m", "mlgym_lite", "bench", str(file), "--json", "--workers", str(at_once)]
-    ended = subprocess.run(command, env=_environment(bench), capture_output=True, text=True, check=False)
+    ended = subprocess.run(command, env=bench.environment, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - started
     check(ended.returncode, 0, f"mlgym-lite bench: {ended.stderr[-500:]}")
     results = [_result(episode) for episode in json.loads(ended.stdout)["episodes"]]
@@ -72,7 +71,3 @@ def _bench_file(folder: Path, seeds: int) -> Path:
         f'tasks = {json.dumps(_TASKS)}\nagents = ["./player.py"]\nseeds = {seeds}\nvariant = "mini"\n', encoding="utf-8"
     )
     return file
-
-
-def _environment(bench: Bench) -> dict[str, str]:
-    return {**os.environ, **bench.environment}

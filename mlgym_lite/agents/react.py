@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mlgym_lite.agents.history import Exchange, Omission, answers_to, messages_of, shorten, without_pictures
+from mlgym_lite.agents.model_limits import limit_reached
 from mlgym_lite.agents.parsers import FormatError, Parsed, parser_named
 from mlgym_lite.agents.prompts import Templates, facts_of
 from mlgym_lite.agents.protocol import Action, Observation, PlainAgent, Stop
@@ -104,9 +105,9 @@ class ReactAgent(PlainAgent):
         """A reply with one action."""
         attempts = self._settings.format.attempts
         for _ in range(attempts):
-            limit = self._limit_reached()
+            limit = limit_reached(self._settings.limits, self._total, self._language_model.name)
             if limit is not None:
-                return limit
+                return Stop(reason="cost_limit", detail=limit)
             reply = self._ask(observation)
             if isinstance(reply, Stop):
                 return reply
@@ -152,16 +153,3 @@ class ReactAgent(PlainAgent):
         for rejected in self._rejected:
             messages += [rejected["reply"], *answers_to(rejected["reply"], rejected["error"])]
         return messages
-
-    def _limit_reached(self) -> Stop | None:
-        limits, total = self._settings.limits, self._total
-        if limits.cost_usd is not None and total.cost_usd is not None and total.cost_usd >= limits.cost_usd:
-            return Stop(reason="cost_limit", detail=f"{total.cost_usd:.4f} USD are used; the limit is {limits.cost_usd:g}")
-        if limits.cost_usd is not None and total.cost_usd is None and limits.tokens is None:
-            raise ModelError(
-                f"{self.model}: its price is not known, so limits.cost_usd = {limits.cost_usd:g} cannot be kept; "
-                "use limits.tokens (--token-limit) instead"
-            )
-        if limits.tokens is not None and total.tokens >= limits.tokens:
-            return Stop(reason="cost_limit", detail=f"{total.tokens} tokens are used; the limit is {limits.tokens}")
-        return None

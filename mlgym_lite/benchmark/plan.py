@@ -18,13 +18,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mlgym_lite.analysis.planned_runs import PLAN
 from mlgym_lite.config.agent_file import load_agent_file, shipped_agent_names
 from mlgym_lite.config.bench_file import BenchAgent, BenchFile, load_bench_file
 from mlgym_lite.config.task_file import Task, load_task
 from mlgym_lite.errors import AgentError, BenchError, TaskError
 from mlgym_lite.shipped_files import tasks_folder
 
-PLAN = "plan.json"
 _PLAIN_AGENTS = ("baseline",)
 _MODEL_PROGRAMS = ("mini-swe-agent", "mini-swe-agent-text")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+=-]")

@@ -15,7 +15,7 @@ from typing import Any
 
 from mlgym_lite.benchmark.plan import Plan, PlannedEpisode, write_plan
 from mlgym_lite.benchmark.slurm_job import EpisodeJob
-from mlgym_lite.benchmark.tries import Standing, check_command, read_json, standings_of, write_json
+from mlgym_lite.benchmark.tries import Standing, check_commands, read_json, standings_of, write_json
 from mlgym_lite.errors import BenchError
 from mlgym_lite.processes import run_program
 
@@ -58,8 +58,7 @@ def episodes_to_run(plan: Plan, standings: Mapping[str, Standing], *, again: boo
     Raises:
         BenchError: A folder is of another bench.
     """
-    for episode in plan.episodes:
-        check_command(plan.results / episode.folder, episode)
+    check_commands(plan)
     wanted = ("waiting", "failed") if again else ("waiting",)
     left = [episode for episode in plan.episodes if standings[episode.folder].state in wanted]
     states = job_states(plan, [episode.folder for episode in left])

@@ -81,17 +81,18 @@ def standing_of(folder: Path, attempts: int, *, is_running: bool = False) -> Sta
     tries = _numbers(folder)
     if not tries:
         return Standing(state="waiting")
-    results = [read_json(folder / f"try-{number}" / "result.json") for number in tries]
-    cost = _cost([usage for result in results if isinstance(usage := (result or {}).get("usage"), dict)])
-    last, result = tries[-1], EpisodeResult.of(results[-1])
-    if is_running and _is_open(folder, last):
-        return Standing(state="running", tries=len(tries), cost=cost)
+    contents = [read_json(folder / f"try-{number}" / "result.json") for number in tries]
+    cost = _cost([usage for content in contents if isinstance(usage := (content or {}).get("usage"), dict)])
+    results = [EpisodeResult.of(content) for content in contents]
+    last, result = tries[-1], results[-1]
     if result is not None and result.reason not in _FAILURES:
         return Standing(state="done", tries=len(tries), result=result, cost=cost)
     if _is_open(folder, last):
+        if is_running:
+            return Standing(state="running", tries=len(tries), cost=cost)
         return Standing(state="waiting", tries=len(tries), why="stopped with the bench or its machine; it goes on", cost=cost)
     why, can_pass = _failure(folder, last, result)
-    interrupted = sum(one is not None and one.reason == "interrupted" for one in map(EpisodeResult.of, results))
+    interrupted = sum(one is not None and one.reason == "interrupted" for one in results)
     goes_on = can_pass and len(tries) - interrupted < attempts
     return Standing(state="waiting" if goes_on else "failed", tries=len(tries), result=result, why=why, cost=cost)
 
@@ -147,6 +148,12 @@ def check_command(folder: Path, episode: PlannedEpisode) -> None:
         f"{folder}: holds an episode that was run otherwise; now it would be {changed}. "
         "Name another output in the bench file, or remove that folder"
     )
+
+
+def check_commands(plan: Plan) -> None:
+    """The same for every episode of a plan."""
+    for episode in plan.episodes:
+        check_command(plan.results / episode.folder, episode)
 
 
 def end_try(folder: Path, number: int, exit_status: int) -> None:

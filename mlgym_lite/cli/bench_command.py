@@ -35,7 +35,7 @@ def command(file: Path, dry_run: bool, executor: str, workers: int | None, again
     from mlgym_lite.benchmark.local import Capacity, LocalBench
     from mlgym_lite.benchmark.overview import overview_of
     from mlgym_lite.benchmark.plan import plan_bench
-    from mlgym_lite.benchmark.tries import check_command
+    from mlgym_lite.benchmark.tries import check_commands
     from mlgym_lite.cli.bench_printing import BenchProgress, print_plan, print_standing
     from mlgym_lite.cli.printing import print_json
     from mlgym_lite.cli.report_command import print_report
@@ -43,8 +43,7 @@ def command(file: Path, dry_run: bool, executor: str, workers: int | None, again
     plan = plan_bench(file)
     before = overview_of(plan)
     if dry_run:
-        for episode in plan.episodes:
-            check_command(plan.results / episode.folder, episode)
+        check_commands(plan)
         if as_json:
             print_json({**before.record(), "most_cost_usd": plan.most_cost})
         else:

@@ -10,6 +10,7 @@ from mlgym_lite.errors import MLGymLiteError
 
 if TYPE_CHECKING:
     from mlgym_lite.config.task_file import Task
+    from mlgym_lite.episode.outcome import Outcome
     from mlgym_lite.episode.resumption import Resumption
 
 _AGENT_OPTIONS = ("agent", "actions", "model", "base_url", "cost_limit", "token_limit", "tools", "memory")
@@ -27,8 +28,7 @@ def play(
     """Run it, or the rest of it, print how it ended, and give the exit status; `options` are those of `mlgym-lite run`."""
     from mlgym_lite.cli import options as shared
     from mlgym_lite.cli.agent_choice import AgentOptions, choose_agent
-    from mlgym_lite.cli.endings import exit_status
-    from mlgym_lite.cli.printing import Progress, print_json, print_outcome
+    from mlgym_lite.cli.printing import Progress
     from mlgym_lite.config.places import places
     from mlgym_lite.episode.runner import run_episode
 
@@ -49,6 +49,14 @@ def play(
         raise
     finally:
         progress.stop()
+    return tell_outcome(outcome, as_json=as_json, quiet=quiet)
+
+
+def tell_outcome(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:
+    """Print how an episode ended, and give the exit status."""
+    from mlgym_lite.cli.endings import exit_status
+    from mlgym_lite.cli.printing import print_json, print_outcome
+
     if as_json:
         print_json(dict(outcome.result))
     if not quiet:

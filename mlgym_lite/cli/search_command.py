@@ -41,8 +41,8 @@ def command(task: str, method: Any, as_json: bool, quiet: bool, **options: Any) 
     A language model proposes actions; each is run from the state it was proposed at, validated and kept. The best is handed in.
     Exit status 0: the episode was scored.
     """
-    from mlgym_lite.cli.endings import exit_status
-    from mlgym_lite.cli.printing import Progress, print_json, print_outcome
+    from mlgym_lite.cli.playing import tell_outcome
+    from mlgym_lite.cli.printing import Progress
     from mlgym_lite.config.task_file import load_task
 
     progress = Progress(quiet=quiet)
@@ -53,11 +53,7 @@ def command(task: str, method: Any, as_json: bool, quiet: bool, **options: Any) 
         outcome = _search(loaded, method, policy, own, shared.run_settings(options), progress)
     finally:
         progress.stop()
-    if as_json:
-        print_json(dict(outcome.result))
-    if not quiet:
-        print_outcome(outcome)
-    return exit_status(outcome)
+    return tell_outcome(outcome, as_json=as_json, quiet=quiet)
 
 
 _MODEL_OPTIONS = ("agent", "model", "base_url", "cost_limit", "token_limit")

@@ -17,6 +17,7 @@ from mlgym_lite.config.places import Places
 from mlgym_lite.episode.environments import Progress
 from mlgym_lite.errors import DataError
 from mlgym_lite.isolation.marked_folders import aside_folder, one_at_a_time
+from mlgym_lite.isolation.toolkit import reason_of
 
 _SPARE_BYTES = 64 << 20
 
@@ -30,7 +31,7 @@ def stage_data(name: str, data: DataTrees, places: Places, on_progress: Progress
     try:
         return trees_in(_staged(name, tree.parent, places.local_disk, tell))
     except (OSError, DataError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = reason_of(error) if isinstance(error, OSError) else str(error)
         tell(f"{name}: its data is read from {tree.parent}, for it cannot be copied to {places.local_disk}: {reason}")
         return data
 
@@ -73,10 +74,7 @@ def _is_whole(folder: Path) -> bool:
 
 def _copy(source: Path, folder: Path) -> None:
     with aside_folder(folder) as aside:
-        try:
-            shutil.copytree(source, aside, dirs_exist_ok=True)
-        except shutil.Error as error:  # lists (source, target, reason) for every file
-            raise OSError(str(error.args[0][0][-1])) from error
+        shutil.copytree(source, aside, dirs_exist_ok=True)
         check_sizes(aside)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(aside, folder)

@@ -226,9 +226,10 @@ class Episode:
 
     def _finish_if_cut_short(self) -> None:
         """Score what an earlier engine was killed before it had scored: the agent has no further say."""
-        steps = self._resumption.steps if self._resumption else ()
-        reason = "submitted" if steps and steps[-1].get("submitted") else self._budget.exhausted()
-        if steps and reason is not None:
+        if self._resumption is None or not self._resumption.steps:
+            return
+        reason = "submitted" if self._resumption.steps[-1].get("submitted") else self._budget.exhausted()
+        if reason is not None:
             self._finish(Ending(reason=reason, autosubmitted=reason != "submitted"))
 
     def _find_baseline(self) -> Mapping[str, float] | None:
@@ -384,12 +385,11 @@ class Episode:
     def _after_step(self, step: Step) -> Step:
         """End the episode where the step submitted or used up a limit."""
         self._budget.steps_used += 1
-        reason = "submitted" if self._desk.submit_requested else self._budget.exhausted()
+        reason = "submitted" if step.terminated else self._budget.exhausted()
         if reason is None:
             return step
-        submitted = reason == "submitted"
-        self._finish(Ending(reason=reason, autosubmitted=not submitted))
-        return replace(step, attempts=self._attempts_of_step(), terminated=submitted, truncated=not submitted)
+        self._finish(Ending(reason=reason, autosubmitted=not step.terminated))
+        return replace(step, attempts=self._attempts_of_step(), truncated=not step.terminated)
 
     def validate(self) -> Attempt:
         """Score the workspace as it is on the development split; uses one validation."""

@@ -19,10 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlgym_lite.episode.workspace import FOLDER_FLAGS, copy_content, open_file
+from mlgym_lite.episode.workspace import FOLDER_FLAGS, MOST_DEPTH, copy_content, open_file
 from mlgym_lite.isolation.removal import remove_tree
 
-_MOST_DEPTH = 200
 _CLOCK_TICK_NANOSECONDS = 20_000_000
 """More than the coarsest clock of file times advances at once (10 ms, where the kernel ticks a hundred times a second)."""
 
@@ -99,7 +98,7 @@ class KeptStates:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         top = os.open(tree, FOLDER_FLAGS)
         try:
-            seen = self._look(top, self._seen.get(tree), _MOST_DEPTH, time.time_ns())
+            seen = self._look(top, self._seen.get(tree), MOST_DEPTH, time.time_ns())
         finally:
             os.close(top)
         self._seen[tree] = seen
@@ -155,7 +154,7 @@ class KeptStates:
         seen = _Seen(KeptFolder(kept.mode, entries))
         there = set(os.listdir(place))  # noqa: PTH208 - names
         for name in there - kept.entries.keys():
-            _remove(f"{place}/{name}")
+            _remove(f"{place}/{name}", os.lstat(f"{place}/{name}"))
         for name, wanted in kept.entries.items():
             path = f"{place}/{name}"
             state = os.lstat(path) if name in there else None
@@ -180,22 +179,19 @@ class KeptStates:
     def _make_folder(self, path: str, state: os.stat_result | None) -> None:
         if state is not None and stat.S_ISDIR(state.st_mode):
             return
-        if state is not None:
-            _remove(path)
+        _remove(path, state)
         os.mkdir(path)  # noqa: PTH102 - texts
         self._give(path)
 
     def _make_link(self, path: str, state: os.stat_result | None, wanted: KeptLink) -> None:
         if state is not None and stat.S_ISLNK(state.st_mode) and os.readlink(path) == wanted.target:
             return
-        if state is not None:
-            _remove(path)
+        _remove(path, state)
         os.symlink(wanted.target, path)  # noqa: PTH211 - texts
         self._give(path)
 
     def _make_file(self, path: str, state: os.stat_result | None, wanted: KeptFile) -> os.stat_result:
-        if state is not None:
-            _remove(path)
+        _remove(path, state)
         source = os.open(wanted.blob.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             copy_content(source, path)
@@ -253,8 +249,11 @@ def _is_same_link(one: object, other: object) -> bool:
     return isinstance(one, KeptLink) and one == other
 
 
-def _remove(path: str) -> None:
-    if stat.S_ISDIR(os.lstat(path).st_mode):
+def _remove(path: str, state: os.stat_result | None) -> None:
+    """Remove what was found there, if anything was."""
+    if state is None:
+        return
+    if stat.S_ISDIR(state.st_mode):
         remove_tree(Path(path))
     else:
         os.unlink(path)  # noqa: PTH108 - texts

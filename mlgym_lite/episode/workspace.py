@@ -21,7 +21,7 @@ _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_C
 _PIECE = 1 << 20
 _NO_RANGES = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 """What copy_file_range says where a file system or a container does not have it, or not across two of them."""
-_MOST_DEPTH = 200
+MOST_DEPTH = 200
 
 
 class ArtifactRefused(Exception):
@@ -212,7 +212,7 @@ def copy_tree(source: Path, target: Path, *, owner: int | None = None, without: 
     """
     top = os.open(source, FOLDER_FLAGS)
     try:
-        _copy_folder(top, target, owner, _MOST_DEPTH, without)
+        _copy_folder(top, target, owner, MOST_DEPTH, without)
     finally:
         os.close(top)
     if owner is not None:

@@ -15,6 +15,7 @@ from mlgym_lite.config.run_settings import RunSettings, checked_settings
 from mlgym_lite.config.task_file import Variant, load_task
 from mlgym_lite.episode.engine import Episode
 from mlgym_lite.episode.outcome import Step
+from mlgym_lite.episode.recorder import new_run_path
 from mlgym_lite.errors import EpisodeStateError, TaskError
 from mlgym_lite.gym.rewards import REWARD_KINDS, ImprovementReward, RewardKind, Scale, final_reward
 from mlgym_lite.gym.spaces import UnicodeText
@@ -101,17 +102,10 @@ class TaskEnvironment(gymnasium.Env[str, str]):
         episode = Episode(self._task, settings=settings, agent="gym")
         observation = episode.reset()
         self._held.episode = episode
-        self._begin_reward(episode)
+        self._scale = Scale.of(episode)
+        self._improvement = ImprovementReward(self._scale)
         self._shown = observation.text
         return self._shown, self._info(None)
-
-    def _begin_reward(self, episode: Episode) -> None:
-        metric = episode.task.metric
-        baseline = (episode.baseline or {}).get(metric)
-        if baseline is None:
-            raise TaskError(f"{episode.task.name}: has no baseline of {metric}, over which a reward could be told")
-        self._scale = Scale(episode.task, self._settings.variant, baseline)
-        self._improvement = ImprovementReward(self._scale)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Run one shell input: observation, reward, terminated, truncated, info.
@@ -159,8 +153,6 @@ class TaskEnvironment(gymnasium.Env[str, str]):
         self._held.close()
 
     def _kept_folder(self, runs: Path) -> Path:
-        from mlgym_lite.episode.recorder import new_run_path
-
         return new_run_path(runs, self._task.name, self._settings.variant, "gym")
 
 

@@ -18,6 +18,8 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from mlgym_lite.config.task_file import Task, Variant
+from mlgym_lite.episode.engine import Episode
+from mlgym_lite.errors import TaskError
 
 RewardKind = Literal["final", "improvement"]
 REWARD_KINDS: tuple[RewardKind, ...] = ("final", "improvement")
@@ -32,6 +34,15 @@ class Scale:
         self._baseline = baseline
         self._goal = task.goal(variant)
         self._sign = 1.0 if task.maximize else -1.0
+
+    @classmethod
+    def of(cls, episode: Episode) -> Scale:
+        """Over the baseline of an episode that was reset; raises TaskError where it has none."""
+        metric = episode.task.metric
+        baseline = (episode.baseline or {}).get(metric)
+        if baseline is None:
+            raise TaskError(f"{episode.task.name}: has no baseline of {metric}, over which a reward could be told")
+        return cls(episode.task, episode.settings.variant, baseline)
 
     @property
     def is_normalised(self) -> bool:

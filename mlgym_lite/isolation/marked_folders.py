@@ -54,20 +54,24 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
 def make_temporary_folder(purpose: str) -> tuple[Path, int]:
     """The same for who cannot use a `with`; the descriptor holds the mark, and both are the caller's to give back."""
     folder = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}{purpose}-"))
-    descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    take(descriptor, folder)
-    return folder, descriptor
+    return folder, _mark(folder / LOCK_NAME)
 
 
 @contextlib.contextmanager
 def marked(path: Path) -> Iterator[None]:
     """Hold a mark in a file of its own, which stays."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = _mark(path)
     try:
-        take(descriptor, path)
         yield
     finally:
         os.close(descriptor)
+
+
+def _mark(path: Path) -> int:
+    """Make a mark in a file of its own; it is held as long as the descriptor is open."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    take(descriptor, path)
+    return descriptor
 
 
 def take(descriptor: int, path: Path) -> bool:

@@ -76,7 +76,7 @@ def open_to_all(folder: Path) -> None:
                 path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
     """What went wrong, once; shutil.Error lists (source, target, reason) for every file."""
     if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
         return str(error.args[0][0][-1])
@@ -107,7 +107,7 @@ def _kept(folder: Path, make: Callable[[Path], None]) -> Path:
                     raise
     except OSError as error:
         raise OutputError(
-            f"{folder}: cannot be made in the cache: {_reason(error)}. Make room or rights there, or name another "
+            f"{folder}: cannot be made in the cache: {reason_of(error)}. Make room or rights there, or name another "
             "folder with MLGYM_LITE_CACHE"
         ) from error
     return folder

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from mlgym_lite.agents.history import answers_to
+from mlgym_lite.agents.model_limits import limit_reached
 from mlgym_lite.agents.parsers import FormatError, parser_named
 from mlgym_lite.agents.prompts import Templates, facts_of
 from mlgym_lite.config.agent_file import AgentFile
@@ -77,13 +78,8 @@ class ModelPolicy:
         return list(found.values())
 
     def _ask(self, messages: Sequence[Mapping[str, Any]], state: State) -> Any:
-        limits, total = self._settings.limits, self._total
-        if limits.tokens is not None and total.tokens >= limits.tokens:
+        if limit_reached(self._settings.limits, self._total, self.model) is not None:
             raise OutOfBudget
-        if limits.cost_usd is not None and total.cost_usd is not None and total.cost_usd >= limits.cost_usd:
-            raise OutOfBudget
-        if limits.cost_usd is not None and total.cost_usd is None and limits.tokens is None:
-            raise ModelError(f"{self._model.name}: its price is not known, so a limit of cost cannot be kept; use --token-limit")
         try:
             reply = self._model.reply(messages, tools=self._parser.tools, seconds=state.shown.seconds_left)
         except (OutOfTime, ContextOverflow) as error:

@@ -29,5 +29,4 @@ def uct(q: float, prior: float, visits: int, parent_visits: int, c: float = 1.0)
     return math.inf if visits == 0 else q + c * math.sqrt(math.log(max(1, parent_visits)) / visits)
 
 
-RULES: dict[Rule, tuple[Callable[..., float], float]] = {"exact": (exact, 1.0), "alphamath": (alphamath, 1.5), "uct": (uct, 1.0)}
-"""Each with the c of its source."""
+RULES: dict[Rule, Callable[..., float]] = {"exact": exact, "alphamath": alphamath, "uct": uct}

@@ -7,9 +7,9 @@ Every one stops when its steps are used up, when nothing is left to try, or when
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import random
-from collections.abc import Iterator
 from typing import Literal
 
 from mlgym_lite.search.rules import RULES, Rule, uct
@@ -45,10 +45,8 @@ class _GoalReached(Exception):
     """There is nothing better to find."""
 
 
-@contextlib.contextmanager
-def _until_the_end() -> Iterator[None]:
-    with contextlib.suppress(OutOfBudget, _GoalReached):
-        yield
+def _until_the_end() -> contextlib.suppress:
+    return contextlib.suppress(OutOfBudget, _GoalReached)
 
 
 def _run(space: EpisodeSpace, node: Node) -> None:
@@ -91,14 +89,13 @@ def mcts(
 
     `branching` actions are proposed at each state once; `c` weighs exploring (None: the rule's own).
     """
-    score, own = RULES[rule]
-    weight = own if c is None else c
+    score = RULES[rule] if c is None else functools.partial(RULES[rule], c=c)
     root = Node(state=space.first)
 
     def worth(child: Node) -> float:
         assert child.parent is not None and child.proposal is not None
         parent_visits = child.parent.traversals if rule == "exact" else child.parent.visits
-        return score(child.q, child.proposal.prior, child.visits, parent_visits, weight)
+        return score(child.q, child.proposal.prior, child.visits, parent_visits)
 
     with _until_the_end():
         while root.is_open(depth):
@@ -168,27 +165,24 @@ def aide(
     debugged, up to `debug_depth` times in a row, else the best state is improved.
     """
     root, chance = Node(state=space.first), random.Random(seed)
+    parent: Node
+    intent: Intent
     with _until_the_end():
         while True:
             tried = [node for node in root.below() if node is not root]
             good = [node for node in tried if not _is_broken(node)]
             debuggable = [node for node in tried if not node.children and 0 < _broken_in_a_row(node) <= debug_depth]
             if len(root.children) < drafts or not (good or debuggable):
-                parent, intent = root, _DRAFT
+                parent, intent = root, "draft"
             elif debuggable and (not good or chance.random() < debug_probability):
-                parent, intent = chance.choice(debuggable), _DEBUG
+                parent, intent = chance.choice(debuggable), "debug"
             else:
-                parent, intent = best_of(root), _IMPROVE
+                parent, intent = best_of(root), "improve"
             children = _expand(space, parent, policy, 1, intent)
             if not children:
                 break
             _run(space, children[0])
     return root
-
-
-_DRAFT: Intent = "draft"
-_DEBUG: Intent = "debug"
-_IMPROVE: Intent = "improve"
 
 
 def _is_broken(node: Node) -> bool:

@@ -12,7 +12,6 @@ from typing import Any, Literal, Protocol
 from mlgym_lite.agents.protocol import Observation
 from mlgym_lite.episode.engine import Episode
 from mlgym_lite.episode.outcome import Outcome, Snapshot
-from mlgym_lite.errors import TaskError
 from mlgym_lite.gym.rewards import UNSCORED, Scale
 from mlgym_lite.models.protocol import ModelUsage
 
@@ -92,14 +91,10 @@ class EpisodeSpace:
 
         `usage` is asked what the policy took of a language model since it was asked last; `on_state` gets each new state.
         """
-        metric = episode.task.metric
-        baseline = (episode.baseline or {}).get(metric)
-        if baseline is None:
-            raise TaskError(f"{episode.task.name}: has no baseline of {metric}, over which a value could be told")
         self.episode = episode
-        self.steps_left = steps
         self.steps_used = 0
-        self._scale = Scale(episode.task, episode.settings.variant, baseline)
+        self._steps = steps
+        self._scale = Scale.of(episode)
         self._usage = usage
         self._on_state = on_state
         self.first = State(snapshot=episode.snapshot(), shown=episode.observation, score=None, value=0.0)
@@ -108,7 +103,8 @@ class EpisodeSpace:
     def check(self) -> None:
         """Raise OutOfBudget where no action can be run any more, before a policy is asked for one."""
         budget = self.episode.budget
-        if self.episode.outcome is not None or self.steps_left <= 0 or budget.steps_left <= 1 or budget.validations_left <= 0:
+        is_used_up = self.steps_used >= self._steps or budget.steps_left <= 1 or budget.validations_left <= 0
+        if is_used_up or self.episode.outcome is not None:
             raise OutOfBudget
 
     def run(self, state: State, proposal: Proposal) -> State:
@@ -121,7 +117,6 @@ class EpisodeSpace:
         if self._here is not state:
             self.episode.restore(state.snapshot)
         self._here = None
-        self.steps_left -= 1
         self.steps_used += 1
         details = None if proposal.reply is None else {"reply": dict(proposal.reply)}
         self.episode.step(proposal.action, thought=proposal.thought, usage=self._usage(), details=details)
