@@ -1,0 +1,156 @@
+"""A causal language model from a local Hugging Face folder as a policy: its replies are actions, token by token as sampled.
+
+A conversation is the model's own chat template where its tokenizer has one: the instruction is the user's first message, each
+action a reply, each observation a further message of the user's. Without a template, texts follow one another as in a shell.
+Nothing is fetched: the folder must be there, and no code of its own is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mlgym_lite.gym.rollouts import Sampled
+from mlgym_lite.training.batches import Batch, TokenScores
+
+_MARK = "\N{OBJECT REPLACEMENT CHARACTER}reply\N{OBJECT REPLACEMENT CHARACTER}"
+
+
+class LanguageModelPolicy:
+    """Implements `TrainablePolicy` with a model of `transformers.AutoModelForCausalLM`."""
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        most_new_tokens: int = 256,
+        most_shown_characters: int = 8000,
+        temperature: float = 1.0,
+        device: str = "cpu",
+        dtype: str = "float32",
+        seed: int = 0,
+        system: str = "",
+        action_of: Callable[[str], str] = str.strip,
+    ) -> None:
+        """Load a model and its tokenizer.
+
+        `most_new_tokens` bounds a reply, and `most_shown_characters` what is shown of an observation, whose middle is left out.
+        Tokens are drawn at `temperature`, and log-probabilities are those at that temperature. `dtype` is a name of torch's.
+        `seed` draws what is sampled. `system` comes before the instruction. `action_of` turns a reply into the shell input.
+
+        Raises:
+            ModuleNotFoundError: transformers (the extra `training`) is not installed.
+            OSError: The folder holds no model or no tokenizer.
+        """
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(f"{folder}: is no folder; expected a model as transformers' save_pretrained leaves it")
+        if not temperature > 0:
+            raise ValueError(f"temperature={temperature}: expected more than 0; a policy that never varies learns nothing")
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        if self._tokenizer.eos_token_id is None:
+            raise ValueError(f"{folder}: its tokenizer has no end-of-sequence token, which ends an action")
+        self.model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=getattr(torch, dtype))
+        self.model.to(device).eval()  # without dropout: what is recorded must be what is recomputed
+        # the folder's own configuration could bend the distribution, with penalties or by leaving out unlikely tokens
+        self._folders, self.model.generation_config = self.model.generation_config, GenerationConfig()
+        self._sampling = GenerationConfig(
+            do_sample=True, temperature=temperature, top_k=0, top_p=1.0, max_new_tokens=most_new_tokens,
+            eos_token_id=self._tokenizer.eos_token_id, pad_token_id=self._tokenizer.eos_token_id,
+            output_logits=True, return_dict_in_generate=True,
+        )  # fmt: skip
+        self._most_shown = most_shown_characters
+        self._temperature = temperature
+        self._system = system
+        self._action_of = action_of
+        self._chance = torch.Generator().manual_seed(seed)
+
+    def prompt(self, instruction: str) -> Sequence[int]:
+        """The ids of the conversation up to the first reply."""
+        if self._tokenizer.chat_template is None:
+            return self._ids(f"{self._system}\n\n{instruction}\n$ ".lstrip())
+        return self._ids(self._chat([instruction]))
+
+    def observe(self, observation: str, reward: float) -> Sequence[int]:
+        """The ids between one reply and the next: what was printed. A reward is not told."""
+        shown = self._shortened(observation)
+        if self._tokenizer.chat_template is None:
+            return self._ids(f"\n{shown}\n$ ")
+        # what the template puts behind a reply, but for the end-of-sequence token, which the reply has sampled
+        behind = self._chat(["", _MARK, shown]).split(_MARK, 1)[1]
+        return self._ids(behind.removeprefix(self._tokenizer.eos_token))
+
+    def act(self, contexts: Sequence[Sequence[int]]) -> Sequence[Sampled]:
+        """One reply for each context, drawn from the model's whole distribution, its end-of-sequence token included."""
+        ids, is_there = self._left_padded(contexts)
+        with torch.no_grad(), torch.random.fork_rng([ids.device] if ids.is_cuda else []):
+            torch.manual_seed(int(torch.randint(2**62, (), generator=self._chance)))
+            out = self.model.generate(input_ids=ids, attention_mask=is_there, generation_config=self._sampling)
+        drawn = out.sequences[:, ids.shape[1] :]
+        every = torch.log_softmax(torch.stack(out.logits, dim=1).float() / self._temperature, dim=-1)
+        logprobs = every.gather(-1, drawn[:, :, None])[:, :, 0].tolist()
+        return [self._sampled(row, values) for row, values in zip(drawn.tolist(), logprobs, strict=True)]
+
+    def evaluate(self, batch: Batch) -> TokenScores:
+        """What it says now of a batch's tokens."""
+        logits = self.model(input_ids=batch.ids, attention_mask=batch.is_there.long(), use_cache=False).logits
+        return TokenScores.of(logits[:, :-1].float() / self._temperature, batch)
+
+    def parameters(self) -> Iterable[torch.Tensor]:
+        """Those that need gradients: freeze the others, or put adapters into `model`, before a trainer takes the policy."""
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def state(self) -> dict[str, Any]:
+        """The model's weights, and where its random numbers are."""
+        return {"model": self.model.state_dict(), "chance": self._chance.get_state()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go back to a state; raises RuntimeError where it is of another model."""
+        self.model.load_state_dict(state["model"])
+        self._chance.set_state(state["chance"])
+
+    def save(self, folder: str | Path) -> None:
+        """Write model and tokenizer as a Hugging Face folder."""
+        self.model.generation_config, ours = self._folders, self.model.generation_config
+        try:
+            self.model.save_pretrained(folder)
+        finally:
+            self.model.generation_config = ours
+        self._tokenizer.save_pretrained(folder)
+
+    def _sampled(self, ids: list[int], logprobs: list[float]) -> Sampled:
+        """A reply up to its end; what stands behind that only fills up the batch."""
+        ended = self._tokenizer.eos_token_id
+        count = ids.index(ended) + 1 if ended in ids else len(ids)
+        action = self._action_of(self._tokenizer.decode(ids[:count], skip_special_tokens=True))
+        return Sampled(action=action, ids=ids[:count], logprobs=logprobs[:count])
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _chat(self, texts: Sequence[str]) -> str:
+        """A conversation that the user begins, as text that asks for a reply."""
+        roles = ("user", "assistant")
+        messages = [{"role": roles[at % 2], "content": text} for at, text in enumerate(texts)]
+        if self._system:
+            messages.insert(0, {"role": "system", "content": self._system})
+        text: str = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return text
+
+    def _shortened(self, text: str) -> str:
+        if len(text) <= self._most_shown:
+            return text
+        half = self._most_shown // 2
+        return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[len(text) - half :]}"
+
+    def _left_padded(self, contexts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """int64 [contexts, longest] twice: ids that end together, and 1 where there is one."""
+        longest = max(map(len, contexts))
+        ids = [[*([0] * (longest - len(context))), *context] for context in contexts]
+        is_there = [[*([0] * (longest - len(context))), *([1] * len(context))] for context in contexts]
+        return torch.tensor(ids, device=self.model.device), torch.tensor(is_there, device=self.model.device)

@@ -1,0 +1,276 @@
+"""The training loop: groups of episodes are played, compared within each group, and the policy moves towards what did better.
+
+    trainer = Trainer(policy, lambda: TaskEnvironment("colonel_blotto", variant="mini", max_steps=4), TrainingSettings(), folder)
+    trainer.train()
+
+The folder gets `updates.jsonl`, a line for each update; `rollouts/`, every episode with its tokens, where that is wanted; and
+`checkpoint.pt`, from which the same call goes on: weights, optimiser, random numbers. A trainer that is stopped loses the update
+it is in. Episodes are those of `collect`: real sandboxes, real gradings.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Protocol
+
+import torch
+
+from mlgym_lite.gym.environment import TaskEnvironment
+from mlgym_lite.gym.rollouts import Rollout, TokenPolicy, collect, write_rollouts
+from mlgym_lite.training.batches import Batch, TokenScores
+from mlgym_lite.training.curves import UPDATES, Update, read_updates
+from mlgym_lite.training.objectives import (
+    ALGORITHMS,
+    Algorithm,
+    group_advantages,
+    grpo_loss,
+    kl_divergence,
+    mean_entropy,
+    reinforce_loss,
+)
+
+CHECKPOINT = "checkpoint.pt"
+ROLLOUTS = "rollouts"
+_FREE_TO_CHANGE = ("updates", "workers", "keep_rollouts")
+_SEEDS_OF_AN_UPDATE = 1_000_003
+
+
+class TrainablePolicy(TokenPolicy, Protocol):
+    """A policy that can say how likely it finds tokens, with gradients."""
+
+    def evaluate(self, batch: Batch) -> TokenScores:
+        """Of a batch's sampled tokens: their probabilities as they would be sampled now."""
+        ...
+
+    def parameters(self) -> Iterable[torch.Tensor]:
+        """The float tensors that are trained, always in one order."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values, with which `load_state` makes it go on as if it had not stopped."""
+        ...
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take on a state."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How a policy is trained; the same loop for a small one and a language model."""
+
+    algorithm: Algorithm = "grpo"
+    updates: int = 30
+    """How many there are in all, those before a checkpoint included."""
+    groups: int = 1
+    """Groups in an update; the episodes of one have the same seed."""
+    group_size: int = 32
+    """Episodes in a group."""
+    epochs: int = 1
+    """Steps of the optimiser on each update's episodes."""
+    learning_rate: float = 5e-3
+    """Of Adam."""
+    entropy: float = 0.02
+    """What a nat of mean entropy is worth, in units of the loss."""
+    clip: float = 0.2
+    """How far GRPO's ratio may go from 1."""
+    kl: float = 0.0
+    """What a nat of divergence from the first policy costs; 0 keeps no copy of that policy's answers."""
+    turn_cost: float = 0.0
+    """Taken from an episode's reward for each turn."""
+    gradient_norm: float = 1.0
+    """The greatest norm of a gradient; greater ones are scaled down."""
+    most_turns: int | None = None
+    most_tokens: int | None = None
+    workers: int = 4
+    """Actions that run side by side."""
+    seed: int = 0
+    """Of the episodes' seeds and of the control's permutations."""
+    permute_advantages: bool = False
+    """The control: advantages are dealt out at random, so that nothing can be learnt from them."""
+    keep_rollouts: bool = False
+    """Whether every episode's tokens are written to rollouts/, a file for each update."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what cannot be."""
+        if self.algorithm not in ALGORITHMS:
+            raise ValueError(f"algorithm={self.algorithm!r}: expected one of {', '.join(ALGORITHMS)}")
+        for name in ("updates", "groups", "epochs", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: expected 1 or more")
+        if self.group_size < 2:
+            raise ValueError(f"group_size={self.group_size}: expected 2 or more; an episode is compared with its group's others")
+
+
+class Trainer:
+    """Trains one policy. Two at once in one folder are refused."""
+
+    def __init__(
+        self,
+        policy: TrainablePolicy,
+        make_environment: Callable[[], TaskEnvironment],
+        settings: TrainingSettings,
+        folder: str | Path,
+        *,
+        on_update: Callable[[Update], None] = lambda _: None,
+    ) -> None:
+        """Begin in a new folder, or go on in one with a checkpoint.
+
+        `on_update` is told of every update when it is done.
+
+        Raises:
+            ValueError: The folder's training had other settings.
+            OSError: The folder cannot be written.
+        """
+        self.policy = policy
+        self.settings = settings
+        self.folder = Path(folder)
+        self._make_environment = make_environment
+        self._on_update = on_update
+        self._optimizer = torch.optim.Adam(policy.parameters(), lr=settings.learning_rate)
+        self._chance = torch.Generator().manual_seed(settings.seed)
+        self._first = _copied(policy.state()) if settings.kl else None
+        self._seconds = 0.0
+        self.done = 0
+        """Updates that are done."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if (self.folder / CHECKPOINT).exists():
+            self._go_on()
+
+    def train(self) -> list[Update]:
+        """Do what is left of the updates; all of the folder's come back.
+
+        Raises:
+            MLGymLiteError: An environment failed; the last update's checkpoint stands.
+            FileExistsError: Another trainer is at work in the folder.
+        """
+        with _only_one(self.folder):
+            while self.done < self.settings.updates:
+                begun = time.perf_counter()
+                rollouts = self._play()
+                update = self._learn(rollouts, begun)
+                self._keep(update, rollouts)
+                self._on_update(update)
+        return read_updates(self.folder / UPDATES)
+
+    def _play(self) -> list[Rollout]:
+        settings = self.settings
+        first = (settings.seed * _SEEDS_OF_AN_UPDATE + self.done * settings.groups) % 2**31
+        seeds = [(first + group) % 2**31 for group in range(settings.groups)]
+        return collect(
+            self.policy, self._make_environment, seeds, group_size=settings.group_size,
+            most_turns=settings.most_turns, most_tokens=settings.most_tokens, workers=settings.workers,
+        )  # fmt: skip
+
+    def _learn(self, rollouts: list[Rollout], begun: float) -> Update:
+        settings = self.settings
+        rewards = [rollout.reward - settings.turn_cost * len(rollout.turns) for rollout in rollouts]
+        advantages = group_advantages(settings.algorithm, rewards, [rollout.group for rollout in rollouts])
+        if settings.permute_advantages:
+            advantages = advantages[torch.randperm(len(rollouts), generator=self._chance)]
+        batch = Batch.of(rollouts, next(iter(self.policy.parameters())).device)
+        advantages = advantages.to(batch.ids.device)
+        reference = self._reference(batch)
+        told: dict[str, float] = {}
+        for _ in range(settings.epochs):
+            told = self._step(batch, advantages, reference)
+        scores = [rollout.score for rollout in rollouts if rollout.score is not None]
+        self.done += 1
+        self._seconds += time.perf_counter() - begun
+        return Update(
+            update=self.done, episodes=self.done * len(rollouts), seconds=self._seconds, reward=fmean(rewards),
+            score=fmean(scores) if scores else None, scored=len(scores) / len(rollouts),
+            turns=fmean(len(rollout.turns) for rollout in rollouts), **told,
+        )  # fmt: skip
+
+    def _step(self, batch: Batch, advantages: torch.Tensor, reference: TokenScores | None) -> dict[str, float]:
+        """One step of the optimiser; what is told of it, as it was before the step."""
+        settings = self.settings
+        scores = self.policy.evaluate(batch)
+        if settings.algorithm == "grpo":
+            loss = grpo_loss(scores, batch, advantages, settings.clip)
+        else:
+            loss = reinforce_loss(scores, batch, advantages)
+        entropy = mean_entropy(scores, batch)
+        divergence = loss.new_zeros(()) if reference is None else kl_divergence(scores, reference, batch)
+        self._optimizer.zero_grad()
+        (loss - settings.entropy * entropy + settings.kl * divergence).backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), settings.gradient_norm)
+        self._optimizer.step()
+        return {"loss": loss.item(), "entropy": entropy.item(), "kl": divergence.item(), "gradient_norm": float(norm)}
+
+    def _reference(self, batch: Batch) -> TokenScores | None:
+        """What the first policy says of a batch, without gradients."""
+        if self._first is None:
+            return None
+        now = _copied(self.policy.state())
+        self.policy.load_state(self._first)
+        try:
+            with torch.no_grad():
+                return self.policy.evaluate(batch)
+        finally:
+            self.policy.load_state(now)
+
+    def _keep(self, update: Update, rollouts: list[Rollout]) -> None:
+        """Write the update's line, then the checkpoint: a line behind the checkpoint is dropped when training goes on."""
+        if self.settings.keep_rollouts:
+            path = self.folder / ROLLOUTS / f"update-{update.update:05}.jsonl"
+            path.parent.mkdir(exist_ok=True)
+            path.unlink(missing_ok=True)  # of an update that was cut off
+            write_rollouts(path, rollouts)
+        with (self.folder / UPDATES).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(update)) + "\n")
+        content = {
+            "settings": asdict(self.settings), "done": self.done, "seconds": self._seconds, "policy": self.policy.state(),
+            "first": self._first, "optimizer": self._optimizer.state_dict(), "chance": self._chance.get_state(),
+        }  # fmt: skip
+        aside = self.folder / f"{CHECKPOINT}.new"
+        with aside.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self.folder / CHECKPOINT)
+
+    def _go_on(self) -> None:
+        path = self.folder / CHECKPOINT
+        content = torch.load(path, weights_only=True)
+        before, now = content["settings"], asdict(self.settings)
+        for field in fields(TrainingSettings):
+            if field.name not in _FREE_TO_CHANGE and before[field.name] != now[field.name]:
+                raise ValueError(
+                    f"{path}: was trained with {field.name}={before[field.name]!r}, not {now[field.name]!r}; "
+                    "name another folder, or go on with the same settings"
+                )
+        self.done, self._seconds, self._first = content["done"], content["seconds"], content["first"]
+        self.policy.load_state(content["policy"])
+        self._optimizer.load_state_dict(content["optimizer"])
+        self._chance.set_state(content["chance"])
+        kept = [update for update in read_updates(self.folder / UPDATES) if update.update <= self.done]
+        text = "".join(json.dumps(asdict(update)) + "\n" for update in kept)
+        (self.folder / UPDATES).write_text(text, encoding="utf-8")
+
+
+def _copied(state: Any) -> Any:
+    """A state whose tensors no training changes."""
+    if isinstance(state, torch.Tensor):
+        return state.detach().clone()
+    return {key: _copied(value) for key, value in state.items()} if isinstance(state, Mapping) else state
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Hold a folder while a trainer is at work in it."""
+    with (folder / ".training.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FileExistsError(f"{folder}: another trainer is at work in it") from None
+        yield

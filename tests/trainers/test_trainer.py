@@ -1,0 +1,135 @@
+"""A small policy is trained on real episodes of the tiny task: it learns, its control does not; a stopped one goes on alike."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+import torch
+
+from mlgym_lite.errors import GraderError
+from mlgym_lite.gym.environment import TaskEnvironment
+from mlgym_lite.gym.rollouts import collect, read_rollouts
+from mlgym_lite.training.batches import Batch
+from mlgym_lite.training.curves import Update, plot_scores, read_updates
+from mlgym_lite.training.grammar import ActionGrammar, Command
+from mlgym_lite.training.grammar_policy import GrammarPolicy
+from mlgym_lite.training.objectives import Algorithm
+from mlgym_lite.training.trainer import Trainer, TrainingSettings
+
+pytestmark = pytest.mark.kernel
+
+GRAMMAR = ActionGrammar(
+    [
+        Command(name="write", slots=[("1", "2", "3"), ("0", "5")], render=lambda words: f"echo {'.'.join(words)} > answer.txt"),
+        Command(name="submit", render=lambda words: "submit", after=("write",)),
+    ],
+    shown_words=("done",),
+    show=lambda observation, reward: ["done"],
+)
+Make = Callable[..., Callable[[], TaskEnvironment]]
+
+
+def trained(make: Make, folder: Path, **settings: Any) -> list[Update]:
+    """The updates of a training on two turns of the tiny task, whose best score is 3.5."""
+    chosen = {"updates": 12, "group_size": 8, "learning_rate": 0.03, "entropy": 0.0} | settings
+    trainer = Trainer(GrammarPolicy(GRAMMAR, seed=3), make(max_steps=2), TrainingSettings(**chosen), folder)
+    return trainer.train()
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "reinforce"])
+def test_a_policy_learns(algorithm: Algorithm, make: Make, tmp_path: Path) -> None:
+    """From real scores; with permuted advantages it does not."""
+    updates = trained(make, tmp_path / "trained", algorithm=algorithm)
+    control = trained(make, tmp_path / "control", algorithm=algorithm, permute_advantages=True)
+    first, last = updates[0].score, fmean(update.score or 0.0 for update in updates[-3:])
+    assert first is not None and first < 2.7 and last > 3.1
+    assert fmean(update.score or 0.0 for update in control[-3:]) < last - 0.3
+    assert updates[-1].episodes == 96 and updates[-1].scored == 1.0 and 1.0 <= updates[-1].turns <= 2.0
+    assert updates[-1].entropy < updates[0].entropy
+
+
+def test_what_is_recorded_is_recomputed(make: Make) -> None:
+    """The log-probabilities of a rollout are what the policy says of its tokens, and no gradient reaches an observation."""
+    policy = GrammarPolicy(GRAMMAR, seed=1)
+    batch = Batch.of(collect(policy, make(max_steps=3), [1, 2], group_size=3))
+    scores = policy.evaluate(batch)
+    assert (~batch.is_sampled).any()
+    assert torch.allclose(scores.logprobs, batch.recorded, atol=1e-5)
+    assert (batch.recorded[batch.is_sampled] < 0).any()
+    scores.logprobs.sum().backward()
+    head = policy.network["head"].weight.grad
+    assert head[GRAMMAR.words.index("done")].abs().sum() == 0 and head.abs().sum() > 0
+
+
+def test_a_stopped_training_goes_on_as_if_it_had_not(make: Make, tmp_path: Path) -> None:
+    """Weights, curve and rollouts are those of a training in one go; the same settings are needed."""
+    together = trained(make, tmp_path / "together", updates=4, keep_rollouts=True, kl=0.1, permute_advantages=True, epochs=2)
+    parts: list[Update] = []
+    for updates in (1, 3, 4):
+        parts = trained(
+            make, tmp_path / "parts", updates=updates, keep_rollouts=True, kl=0.1, permute_advantages=True, epochs=2, workers=2
+        )
+        with (tmp_path / "parts/updates.jsonl").open("a") as file:
+            file.write('{"update": 99, "epi')  # as if it had been killed
+    times = {"seconds": 0.0}
+    assert [vars(one) | times for one in parts] == [vars(one) | times for one in together]
+    assert parts[-1].kl > 0 and [one.update for one in parts] == [1, 2, 3, 4]
+    whole, resumed = (torch.load(tmp_path / name / "checkpoint.pt")["policy"]["network"] for name in ("together", "parts"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    files = sorted((tmp_path / "together/rollouts").iterdir())
+    for file in files:
+        pairs = zip(read_rollouts(file), read_rollouts(tmp_path / "parts/rollouts" / file.name), strict=True)
+        assert all(one.completion_ids == other.completion_ids for one, other in pairs)
+    assert len(files) == 4
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: was trained with kl=0\.1, not 0\.0"):
+        trained(make, tmp_path / "parts", permute_advantages=True, epochs=2)
+
+
+def test_a_failure_keeps_the_last_checkpoint(make: Make, make_task: Callable[..., Path], tmp_path: Path) -> None:
+    """And the next call goes on from it; a folder where another trainer is at work is refused."""
+    trained(make, tmp_path / "folder", updates=1)
+    broken = make_task("broken", grader="exit 3")
+    with pytest.raises(GraderError):
+        trained(lambda **options: lambda: TaskEnvironment(broken, **options), tmp_path / "folder", updates=2)
+    descriptor = os.open(tmp_path / "folder/.training.lock", os.O_RDWR)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with pytest.raises(FileExistsError, match="another trainer is at work"):
+        trained(make, tmp_path / "folder", updates=2)
+    os.close(descriptor)
+    assert len(trained(make, tmp_path / "folder", updates=2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"algorithm": "ppo"}, "expected one of grpo, reinforce"), ({"group_size": 1}, "2 or more"), ({"updates": 0}, "updates=0")],
+)
+def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:
+    """Are told by name."""
+    with pytest.raises(ValueError, match=message):
+        TrainingSettings(**settings)
+
+
+def test_curves_are_drawn(tmp_path: Path) -> None:
+    """Also where an update has no score; a broken line is told."""
+    content = {
+        "seconds": 1.0,
+        "reward": 0.0,
+        "scored": 1.0,
+        "turns": 2.0,
+        "loss": 0.0,
+        "entropy": 1.0,
+        "kl": 0.0,
+        "gradient_norm": 1.0,
+    }
+    runs = [[Update(update=at, episodes=8 * at, score=score, **content) for at, score in ((1, 0.1), (2, None), (3, 0.3))]]
+    plot_scores(tmp_path / "curves.png", {"trained": runs, "control": runs}, title="Title", unit="score")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "updates.jsonl").write_text('{"update": 1}\n')
+    with pytest.raises(ValueError, match=r"updates\.jsonl:1: is no update"):
+        read_updates(tmp_path / "updates.jsonl")
