@@ -85,6 +85,19 @@ def reference(session: nox.Session) -> None:
     session.run("pytest", "-m", "reference", "tests/unit/test_simulators_reference.py", *session.posargs, env=required)
 
 
+@nox.session(venv_backend="venv")
+def trainers(session: nox.Session) -> None:
+    """The trainer, and TRL, verifiers and SkyRL with what the gym gives them; pip installs, since it finds torch in a folder."""
+    session.install("-e", ".[plots,trainers]", "pytest", "pytest-timeout", silent=True)
+    folder = session.create_tmp()
+    # no Python before 3.12 installs SkyRL, whose files the tests read
+    download = ["download", "--no-deps", "--only-binary=:all:", "--python-version=3.12", "--dest", folder, "skyrl==0.4.0"]
+    session.run("python", "-m", "pip", "--quiet", *download)
+    (wheel,) = Path(folder).resolve().glob("skyrl-*.whl")
+    required = {"MLGYM_LITE_REQUIRE": "kernel,trainers", "MLGYM_LITE_SKYRL": str(wheel)}
+    session.run("pytest", "tests/trainers", *session.posargs, env=required)
+
+
 @nox.session
 def check_tasks(session: nox.Session) -> None:
     """Every shipped task in the mini variant: baseline, empty submission, cheats."""

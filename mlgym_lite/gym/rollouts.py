@@ -63,7 +63,7 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True)
 class Rollout:
-    """One episode. The lists over completion tokens are of one length."""
+    """One episode, up to the last token that the policy sampled. The lists over completion tokens are of one length."""
 
     task: str
     variant: str
@@ -81,6 +81,8 @@ class Rollout:
     score: float | None
     """Of the submission, in the metric's unit; None without one."""
     run_directory: str = ""
+    instruction: str = ""
+    """What the episode began with, as text."""
     versions: dict[str, str] = field(default_factory=lambda: {"mlgym_lite": __version__})
 
     @property
@@ -92,10 +94,19 @@ class Rollout:
     def token_rewards(self) -> tuple[float, ...]:
         """Each turn's reward at the last token that its action has, 0 elsewhere; as long as completion_ids."""
         rewards = [0.0] * len(self.completion_ids)
-        for turn, end in zip(self.turns, [*(turn.first_token for turn in self.turns[1:]), len(self.mask)], strict=True):
-            last = max(at for at in range(turn.first_token, end) if self.mask[at])
-            rewards[last] = turn.reward
+        for turn, (sampled, _) in zip(self.turns, self.token_ranges, strict=True):
+            rewards[sampled.stop - 1] = turn.reward
         return tuple(rewards)
+
+    @property
+    def token_ranges(self) -> list[tuple[range, range]]:
+        """Of each turn, where in completion_ids its action is, and what it showed; the latter may be empty."""
+        ends = [*(turn.first_token for turn in self.turns[1:]), len(self.mask)]
+        found = []
+        for turn, end in zip(self.turns, ends, strict=True):
+            shown = next((at for at in range(turn.first_token, end) if not self.mask[at]), end)
+            found.append((range(turn.first_token, shown), range(shown, end)))
+        return found
 
 
 @dataclass(kw_only=True)
@@ -105,6 +116,7 @@ class _Played:
     environment: TaskEnvironment
     group: int
     seed: int
+    instruction: str
     prompt_ids: list[int]
     ids: list[int] = field(default_factory=list)
     mask: list[int] = field(default_factory=list)
@@ -137,15 +149,17 @@ class _Played:
         self.logprobs += logprobs
 
     def rollout(self) -> Rollout:
-        """The record of it."""
+        """The record of it; what was shown last is no token of it, since nothing was sampled behind that."""
         episode = self.environment.episode
         outcome = self.info.get("outcome")
         assert self.stop_reason is not None
+        end = 1 + max(at for at, sampled in enumerate(self.mask) if sampled)
         return Rollout(
             task=episode.task.name, variant=episode.settings.variant, seed=self.seed, group=self.group,
-            prompt_ids=tuple(self.prompt_ids), completion_ids=tuple(self.ids), mask=tuple(self.mask),
-            logprobs=tuple(self.logprobs), turns=tuple(self.turns), stop_reason=self.stop_reason,
+            prompt_ids=tuple(self.prompt_ids), completion_ids=tuple(self.ids[:end]), mask=tuple(self.mask[:end]),
+            logprobs=tuple(self.logprobs[:end]), turns=tuple(self.turns), stop_reason=self.stop_reason,
             score=None if outcome is None else outcome.score, run_directory=str(episode.run_directory),
+            instruction=self.instruction,
         )  # fmt: skip
 
 
@@ -176,7 +190,9 @@ def collect(
             begun = pool.map(lambda environment, which: environment.reset(seed=which[1])[0], environments, chosen)
             for environment, (group, seed), instruction in zip(environments, chosen, begun, strict=True):
                 prompt = list(policy.prompt(instruction))
-                played.append(_Played(environment=environment, group=group, seed=seed, prompt_ids=prompt))
+                played.append(
+                    _Played(environment=environment, group=group, seed=seed, instruction=instruction, prompt_ids=prompt)
+                )
             _play_all(policy, played, pool, most_turns, most_tokens)
             return [one.rollout() for one in played]
         finally:

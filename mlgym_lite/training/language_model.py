@@ -1,4 +1,4 @@
-"""A causal language model from a local Hugging Face folder as a policy: its replies are actions, token by token as sampled.
+"""A causal language model as a policy, mostly from a local Hugging Face folder: its replies are actions, ids as sampled.
 
 A conversation is the model's own chat template where its tokenizer has one: the instruction is the user's first message, each
 action a reply, each observation a further message of the user's. Without a template, texts follow one another as in a shell.
@@ -7,7 +7,8 @@ Nothing is fetched: the folder must be there, and no code of its own is run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,43 +25,36 @@ class LanguageModelPolicy:
 
     def __init__(
         self,
-        folder: str | Path,
+        model: Any,
+        tokenizer: Any,
         *,
         most_new_tokens: int = 256,
         most_shown_characters: int = 8000,
         temperature: float = 1.0,
-        device: str = "cpu",
-        dtype: str = "float32",
         seed: int = 0,
         system: str = "",
         action_of: Callable[[str], str] = str.strip,
     ) -> None:
-        """Load a model and its tokenizer.
+        """Around a model of transformers and its tokenizer.
 
         `most_new_tokens` bounds a reply, and `most_shown_characters` what is shown of an observation, whose middle is left out.
-        Tokens are drawn at `temperature`, and log-probabilities are those at that temperature. `dtype` is a name of torch's.
-        `seed` draws what is sampled. `system` comes before the instruction. `action_of` turns a reply into the shell input.
+        Tokens are drawn at `temperature`, and log-probabilities are those at that temperature. `seed` draws what is sampled.
+        `system` comes before the instruction. `action_of` turns a reply into the shell input.
 
         Raises:
-            ModuleNotFoundError: transformers (the extra `training`) is not installed.
-            OSError: The folder holds no model or no tokenizer.
+            ValueError: The temperature is not above 0, or the tokenizer has no token that ends a sequence.
         """
-        from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+        from transformers import GenerationConfig
 
-        if not Path(folder).is_dir():
-            raise FileNotFoundError(f"{folder}: is no folder; expected a model as transformers' save_pretrained leaves it")
         if not temperature > 0:
             raise ValueError(f"temperature={temperature}: expected more than 0; a policy that never varies learns nothing")
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        if self._tokenizer.eos_token_id is None:
-            raise ValueError(f"{folder}: its tokenizer has no end-of-sequence token, which ends an action")
-        self.model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=getattr(torch, dtype))
-        self.model.to(device).eval()  # without dropout: what is recorded must be what is recomputed
-        # the folder's own configuration could bend the distribution, with penalties or by leaving out unlikely tokens
-        self._folders, self.model.generation_config = self.model.generation_config, GenerationConfig()
+        if tokenizer.eos_token_id is None:
+            raise ValueError("the tokenizer has no end-of-sequence token, which ends an action")
+        self.model = model.eval()  # without dropout: what is recorded must be what is recomputed
+        self.tokenizer = tokenizer
         self._sampling = GenerationConfig(
             do_sample=True, temperature=temperature, top_k=0, top_p=1.0, max_new_tokens=most_new_tokens,
-            eos_token_id=self._tokenizer.eos_token_id, pad_token_id=self._tokenizer.eos_token_id,
+            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id,
             output_logits=True, return_dict_in_generate=True,
         )  # fmt: skip
         self._most_shown = most_shown_characters
@@ -69,30 +63,48 @@ class LanguageModelPolicy:
         self._action_of = action_of
         self._chance = torch.Generator().manual_seed(seed)
 
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str = "cpu", dtype: str = "float32", **options: Any) -> LanguageModelPolicy:
+        """Of a folder as transformers' save_pretrained leaves it; `dtype` is a name of torch's, `options` are the constructor's.
+
+        Raises:
+            ModuleNotFoundError: transformers (the extra `training`) is not installed.
+            OSError: The folder holds no model or no tokenizer.
+        """
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(f"{folder}: is no folder; expected a model as transformers' save_pretrained leaves it")
+        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=getattr(torch, dtype))
+        return cls(model.to(device), AutoTokenizer.from_pretrained(folder, local_files_only=True), **options)
+
     def prompt(self, instruction: str) -> Sequence[int]:
         """The ids of the conversation up to the first reply."""
-        if self._tokenizer.chat_template is None:
+        if self.tokenizer.chat_template is None:
             return self._ids(f"{self._system}\n\n{instruction}\n$ ".lstrip())
         return self._ids(self._chat([instruction]))
 
     def observe(self, observation: str, reward: float) -> Sequence[int]:
         """The ids between one reply and the next: what was printed. A reward is not told."""
         shown = self._shortened(observation)
-        if self._tokenizer.chat_template is None:
+        if self.tokenizer.chat_template is None:
             return self._ids(f"\n{shown}\n$ ")
         # what the template puts behind a reply, but for the end-of-sequence token, which the reply has sampled
         behind = self._chat(["", _MARK, shown]).split(_MARK, 1)[1]
-        return self._ids(behind.removeprefix(self._tokenizer.eos_token))
+        return self._ids(behind.removeprefix(self.tokenizer.eos_token))
 
     def act(self, contexts: Sequence[Sequence[int]]) -> Sequence[Sampled]:
         """One reply for each context, drawn from the model's whole distribution, its end-of-sequence token included."""
         ids, is_there = self._left_padded(contexts)
-        with torch.no_grad(), torch.random.fork_rng([ids.device] if ids.is_cuda else []):
+        with torch.no_grad(), torch.random.fork_rng([ids.device] if ids.is_cuda else []), self._no_defaults():
             torch.manual_seed(int(torch.randint(2**62, (), generator=self._chance)))
             out = self.model.generate(input_ids=ids, attention_mask=is_there, generation_config=self._sampling)
         drawn = out.sequences[:, ids.shape[1] :]
-        every = torch.log_softmax(torch.stack(out.logits, dim=1).float() / self._temperature, dim=-1)
-        logprobs = every.gather(-1, drawn[:, :, None])[:, :, 0].tolist()
+        values = [
+            torch.log_softmax(logits.float() / self._temperature, dim=-1).gather(1, drawn[:, at : at + 1])
+            for at, logits in enumerate(out.logits)
+        ]
+        logprobs = torch.cat(values, dim=1).tolist()
         return [self._sampled(row, values) for row, values in zip(drawn.tolist(), logprobs, strict=True)]
 
     def evaluate(self, batch: Batch) -> TokenScores:
@@ -115,22 +127,27 @@ class LanguageModelPolicy:
 
     def save(self, folder: str | Path) -> None:
         """Write model and tokenizer as a Hugging Face folder."""
-        self.model.generation_config, ours = self._folders, self.model.generation_config
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    @contextmanager
+    def _no_defaults(self) -> Iterator[None]:
+        """Without the model's own settings of generation: penalties, or tokens left out, would bend the distribution."""
+        kept, self.model.generation_config = self.model.generation_config, type(self._sampling)()
         try:
-            self.model.save_pretrained(folder)
+            yield
         finally:
-            self.model.generation_config = ours
-        self._tokenizer.save_pretrained(folder)
+            self.model.generation_config = kept
 
     def _sampled(self, ids: list[int], logprobs: list[float]) -> Sampled:
         """A reply up to its end; what stands behind that only fills up the batch."""
-        ended = self._tokenizer.eos_token_id
+        ended = self.tokenizer.eos_token_id
         count = ids.index(ended) + 1 if ended in ids else len(ids)
-        action = self._action_of(self._tokenizer.decode(ids[:count], skip_special_tokens=True))
+        action = self._action_of(self.tokenizer.decode(ids[:count], skip_special_tokens=True))
         return Sampled(action=action, ids=ids[:count], logprobs=logprobs[:count])
 
     def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
     def _chat(self, texts: Sequence[str]) -> str:
@@ -139,7 +156,7 @@ class LanguageModelPolicy:
         messages = [{"role": roles[at % 2], "content": text} for at, text in enumerate(texts)]
         if self._system:
             messages.insert(0, {"role": "system", "content": self._system})
-        text: str = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         return text
 
     def _shortened(self, text: str) -> str:

@@ -13,7 +13,7 @@ from tiny_task import TASK_TOML
 
 from mlgym_lite.errors import GraderError
 from mlgym_lite.gym.environment import TaskEnvironment
-from mlgym_lite.gym.rollout_formats import as_skyrl, as_trl
+from mlgym_lite.gym.rollout_formats import as_atif, as_skyrl, as_trl, as_verifiers
 from mlgym_lite.gym.rollouts import Rollout, Sampled, collect, read_rollouts, write_rollouts
 
 pytestmark = pytest.mark.kernel
@@ -90,7 +90,7 @@ def test_they_are_read_as_they_were_written(make: Callable[..., Callable[[], Tas
     file = tmp_path / "rollouts.jsonl"
     write_rollouts(file, found[:1])
     write_rollouts(file, found[1:])
-    assert list(read_rollouts(file)) == found
+    assert list(read_rollouts(file)) == found and found[0].instruction == "Write a number into answer.txt.\n"
     with file.open("a") as appended:
         appended.write('{"schema_version": 1}\n')
     with pytest.raises(ValueError, match=r"rollouts\.jsonl:3: is no rollout"):
@@ -102,7 +102,7 @@ def test_limits_end_them(make: Callable[..., Callable[[], TaskEnvironment]]) -> 
     by_turns = collect(Writer(9), make(), [1], most_turns=2)[0]
     assert (by_turns.stop_reason, len(by_turns.turns), by_turns.score) == ("turn_limit", 2, None)
     by_tokens = collect(Writer(9), make(), [1], most_tokens=5)[0]
-    assert (by_tokens.stop_reason, len(by_tokens.completion_ids)) == ("token_limit", 8)
+    assert (by_tokens.stop_reason, len(by_tokens.completion_ids)) == ("token_limit", 6)
     by_steps = collect(Writer(9), make(max_steps=3), [1])[0]
     assert (by_steps.stop_reason, len(by_steps.turns)) == ("truncated", 3) and by_steps.score is not None
 
@@ -117,8 +117,26 @@ def test_trainers_forms(make: Callable[..., Callable[[], TaskEnvironment]]) -> N
         assert {len(trl[key][at]) for key in ("completion_ids", "logprobs", "env_mask")} == {count}
         assert {len(skyrl[key][at]) for key in ("response_ids", "rewards", "loss_masks", "rollout_logprobs")} == {count}
         assert sum(skyrl["rewards"][at]) == pytest.approx(trl["env_reward"][at]) and trl["env_reward"][at] == one.reward
-    assert [one["repetition_id"] for one in skyrl["trajectory_ids"]] == [0, 1]
-    assert json.loads(json.dumps(skyrl)) == skyrl and as_skyrl([])["response_ids"] == []
+    assert [one.to_string().rsplit("_", 1)[1] for one in skyrl["trajectory_ids"]] == ["0", "1"]
+    assert as_skyrl([])["response_ids"] == []
+    for content in (trl, as_verifiers(found[0]), as_atif(found[0])):
+        assert json.loads(json.dumps(content)) == content
+
+
+def test_trajectories_with_tokens(make: Callable[..., Callable[[], TaskEnvironment]]) -> None:
+    """ATIF's own package reads them back: each step has the ids before it, its own and their log-probabilities."""
+    atif = pytest.importorskip("atif", reason="needs Python 3.11")
+    (rollout,) = collect(Writer(), make(), [3])
+    document = as_atif(rollout)
+    read = atif.Trajectory.model_validate(document)
+    assert read.model_dump(mode="json", exclude_none=True) == document
+    steps = [step for step in read.steps if step.source == "agent"]
+    assert len(steps) == len(rollout.turns) == 3
+    for step, (sampled, _) in zip(steps, rollout.token_ranges, strict=True):
+        metrics = step.metrics
+        assert tuple(metrics.prompt_token_ids) == (*rollout.prompt_ids, *rollout.completion_ids[: sampled.start])
+        assert tuple(metrics.completion_token_ids) == rollout.completion_ids[sampled.start : sampled.stop]
+        assert tuple(metrics.logprobs) == rollout.logprobs[sampled.start : sampled.stop]
 
 
 def test_what_goes_wrong_ends_all(
@@ -150,3 +168,4 @@ def test_rewards_stand_at_the_end_of_actions() -> None:
         logprobs=(-1.0, -1.0, -1.0, 0.0), turns=tuple(turns), stop_reason="terminated", score=None,
     )  # fmt: skip
     assert made.token_rewards == (0.0, 1.0, 2.0, 0.0)
+    assert made.token_ranges == [(range(2), range(2, 2)), (range(2, 3), range(3, 4))]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tiny_task import TASK_TOML
 
-_PACKAGES = ("torch", "transformers", "trl", "verifiers", "skyrl_gym")
+_PACKAGES = ("torch", "transformers", "trl", "verifiers")
 _MISSING = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
 collect_ignore_glob = ["test_*.py"] if _MISSING else []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ Make = Callable[..., Callable[[], TaskEnvironment]]
 def policy_of(folder: Path, **options: Any) -> LanguageModelPolicy:
     """Its replies are noise: what is run is a fixed command, which shows something."""
     chosen = {"most_new_tokens": 12, "action_of": lambda reply: f"echo {len(reply)} > answer.txt; echo é"} | options
-    return LanguageModelPolicy(folder, **chosen)
+    return LanguageModelPolicy.load(folder, **chosen)
 
 
 @pytest.fixture
@@ -44,6 +45,15 @@ def test_recorded_logprobs_are_recomputed(model_folder: Path, rollouts: list[Rol
         logits = hot.model(input_ids=torch.tensor([ids])).logits[0] / 3.0
         told = torch.log_softmax(logits, -1)[torch.arange(len(ids) - 1), torch.tensor(ids[1:])][-len(one.ids) :]
         assert torch.allclose(told, torch.tensor(one.logprobs), atol=1e-4)
+
+
+def test_a_models_own_defaults_do_not_bend_what_is_sampled(model_folder: Path) -> None:
+    """A folder that would have all tokens but one left out: others are sampled all the same, and its settings stay its own."""
+    policy = policy_of(model_folder, most_new_tokens=50)
+    policy.model.generation_config.suppress_tokens = [*range(2, 200)]
+    (sampled,) = policy.act([[5, 6, 7]])
+    assert len({*sampled.ids} - {1, *range(200, 300)}) > 5
+    assert policy.model.generation_config.suppress_tokens == [*range(2, 200)]
 
 
 def test_no_gradient_reaches_observations(model_folder: Path, rollouts: list[Rollout]) -> None:
@@ -67,7 +77,7 @@ def test_no_gradient_reaches_observations(model_folder: Path, rollouts: list[Rol
 def test_conversations_are_the_chat_templates(model_folder: Path, make: Make) -> None:
     """Prompt, replies and observations, read as text, are what the template makes of the conversation."""
     policy = policy_of(model_folder, system="Be brief.", most_shown_characters=10, most_new_tokens=3000)
-    tokenizer = policy._tokenizer
+    tokenizer = policy.tokenizer
     prompt = tokenizer.decode(policy.prompt("Do it."))
     assert prompt.replace("> ", ">") == "<system>Be brief.<end>\n<user>Do it.<end>\n<assistant>"
     shown = tokenizer.decode(policy.observe("0123456789abcdef", 1.0))
@@ -85,15 +95,15 @@ def test_the_same_loop_trains_it(model_folder: Path, make: Make, tmp_path: Path)
     def policy() -> LanguageModelPolicy:
         return policy_of(
             model_folder, most_new_tokens=4,
-            action_of=lambda reply: f"echo {1 + sum(letter.isascii() and letter.isalpha() for letter in reply)} > answer.txt; submit",
+            action_of=lambda reply: f"echo {1 + len(re.sub('[^A-Za-z]', '', reply))} > answer.txt; submit",
         )  # fmt: skip
 
-    settings = {"group_size": 16, "learning_rate": 0.02, "entropy": 0.0, "kl": 0.001}
+    settings = {"group_size": 12, "learning_rate": 0.05, "entropy": 0.0, "kl": 0.001}
     first = Trainer(policy(), make(), TrainingSettings(updates=1, **settings), tmp_path / "folder").train()
     model = policy()
     updates = Trainer(model, make(), TrainingSettings(updates=8, **settings), tmp_path / "folder").train()
     assert updates[0] == first[0] and updates[-1].score is not None and first[0].score is not None
-    assert updates[-1].score > first[0].score + 1.0
+    assert updates[-1].score > first[0].score + 0.5
     model.save(tmp_path / "saved")
     again = policy_of(tmp_path / "saved")
     assert all(torch.equal(one, other) for one, other in zip(again.parameters(), model.parameters(), strict=True))
@@ -102,6 +112,6 @@ def test_the_same_loop_trains_it(model_folder: Path, make: Make, tmp_path: Path)
 def test_folders_that_hold_no_model(tmp_path: Path, model_folder: Path) -> None:
     """Are told by name; nothing is asked of a network."""
     with pytest.raises(FileNotFoundError, match="is no folder"):
-        LanguageModelPolicy(tmp_path / "absent")
+        LanguageModelPolicy.load(tmp_path / "absent")
     with pytest.raises(ValueError, match="temperature=0"):
-        LanguageModelPolicy(model_folder, temperature=0)
+        LanguageModelPolicy.load(model_folder, temperature=0)
