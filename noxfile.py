@@ -99,6 +99,13 @@ def trainers(session: nox.Session) -> None:
 
 
 @nox.session
+def openenv(session: nox.Session) -> None:
+    """The real client of OpenEnv; apart from the trainers, since verifiers and it need different versions of one package."""
+    session.install("-e", ".[openenv]", "openenv==0.10.0", "pytest", "pytest-timeout")
+    session.run("pytest", "tests/openenv", *session.posargs, env={"MLGYM_LITE_REQUIRE": "kernel,openenv"})
+
+
+@nox.session
 def check_tasks(session: nox.Session) -> None:
     """Every shipped task in the mini variant: baseline, empty submission, cheats."""
     session.install("-e", ".")

@@ -32,6 +32,7 @@ _COMMANDS = {
     "view": "Show runs side by side in one HTML page.",
     "report": "Compare agents over many runs: scores, AUP, cost.",
     "export": "Write a run as ATIF or as MLGym's trajectory.",
+    "serve-openenv": "Serve a task to OpenEnv's clients.",
     "serve-script": "Answer a model client from a file, to debug agents.",
     "import": "Make a task folder from a task of MLGym.",
     "gc": "Remove what killed runs left behind.",

@@ -76,48 +76,59 @@ class Seconds(click.FloatRange):
         return seconds
 
 
+_SANDBOX = (
+    variant,
+    parity,
+    click.option("--profile", default="default", show_default=True, help="Sandbox profile: a name or a TOML file."),
+    isolation,
+    click.option("--max-steps", type=click.IntRange(1), help="Steps at most (default: the task's)."),
+    click.option("--time-limit", type=Seconds(0, min_open=True), help="Seconds at most (default: the task's)."),
+    click.option("--gpus", type=click.IntRange(0), help="Number of GPUs (default: the task's)."),
+    click.option("--python", type=PATH, help="An interpreter whose environment the agent's venv is layered over."),
+    data,
+    *_NETWORK,
+)
+_ONE_EPISODE = (
+    click.option(
+        "--seed", type=int, default=0, show_default=True,
+        help="The episode's MLGYM_LITE_SEED, for its programs; gradings draw their own.",
+    ),
+    click.option("--output", type=PATH, help="The run directory, which must not exist (default: below ./runs)."),
+)  # fmt: skip
+
+
+def sandbox_options(function: Function) -> Function:
+    """Options of commands that run episodes of one task."""
+    for option in reversed(_SANDBOX):
+        function = option(function)
+    return function
+
+
 def episode_options(function: Function) -> Function:
-    """Options of commands that run an episode."""
-    for option in reversed(
-        (
-            variant,
-            parity,
-            click.option("--profile", default="default", show_default=True, help="Sandbox profile: a name or a TOML file."),
-            isolation,
-            click.option(
-                "--seed", type=int, default=0, show_default=True,
-                help="The episode's MLGYM_LITE_SEED, for its programs; gradings draw their own.",
-            ),
-            click.option("--max-steps", type=click.IntRange(1), help="Steps at most (default: the task's)."),
-            click.option("--time-limit", type=Seconds(0, min_open=True), help="Seconds at most (default: the task's)."),
-            click.option("--gpus", type=click.IntRange(0), help="Number of GPUs (default: the task's)."),
-            click.option("--python", type=PATH, help="An interpreter whose environment the agent's venv is layered over."),
-            data,
-            *_NETWORK,
-            click.option("--output", type=PATH, help="The run directory, which must not exist (default: below ./runs)."),
-        )
-    ):  # fmt: skip
+    """Options of commands that run one episode."""
+    for option in reversed((*_SANDBOX, *_ONE_EPISODE)):
         function = option(function)
     return function
 
 
 def run_settings(options: dict[str, Any]) -> Any:
-    """RunSettings from the options of `episode_options`, which are taken out of `options`."""
+    """RunSettings from the options of `episode_options` or `sandbox_options`, which are taken out of `options`."""
     from mlgym_lite.config.run_settings import RunSettings
 
-    if options["output"] is not None and not options["output"].name:
+    output = options.pop("output", None)
+    if output is not None and not output.name:
         raise click.BadParameter("expected a path of a directory that does not exist yet", param_hint="--output")
     return RunSettings(
         variant=options.pop("variant"),
         scoring="parity" if options.pop("parity") else "clean",
         profile=options.pop("profile"),
         isolation=options.pop("isolation"),
-        seed=options.pop("seed"),
+        seed=options.pop("seed", 0),
         max_steps=options.pop("max_steps"),
         time_limit_seconds=options.pop("time_limit"),
         gpus=options.pop("gpus"),
         data=options.pop("data"),
         python=options.pop("python"),
         **network_settings(options),
-        output=options.pop("output"),
+        output=output,
     )

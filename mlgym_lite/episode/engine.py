@@ -480,6 +480,12 @@ class Episode:
             self._keep_shell(agent_shell)
         return self.observation
 
+    def interrupt(self) -> None:
+        """Kill what the agent's shell runs, from any thread: a step that goes on in another one returns; a grading goes on."""
+        shell = None if self._agent_shell is None else self._agent_shell.current
+        if shell is not None:
+            shell.interrupt()
+
     def close(self) -> None:
         """End an unfinished episode as given up and give everything back; twice is harmless."""
         try:

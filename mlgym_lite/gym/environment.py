@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium
 
 from mlgym_lite.config.run_settings import RunSettings, checked_settings
-from mlgym_lite.config.task_file import Variant, load_task
+from mlgym_lite.config.task_file import Task, Variant, load_task
 from mlgym_lite.episode.engine import Episode
 from mlgym_lite.episode.outcome import Step
 from mlgym_lite.episode.recorder import new_run_path
@@ -85,6 +85,16 @@ class TaskEnvironment(gymnasium.Env[str, str]):
                 raise TaskError(f"{name}={value!r}: expected one of {', '.join(map(repr, allowed))}")
 
     @property
+    def task(self) -> Task:
+        """The task, as its file says."""
+        return self._task
+
+    @property
+    def variant(self) -> Variant:
+        """ "full" or "mini"."""
+        return self._settings.variant
+
+    @property
     def episode(self) -> Episode:
         """The episode that goes on, or the last one; only after `reset`."""
         if self._held.episode is None:
@@ -147,6 +157,11 @@ class TaskEnvironment(gymnasium.Env[str, str]):
     def render(self) -> str:
         """The last action with what it printed, or the instruction."""
         return self._shown
+
+    def interrupt(self) -> None:
+        """Kill what a step runs, from any thread, so that it returns; a grading goes on to its end."""
+        if self._held.episode is not None:
+            self._held.episode.interrupt()
 
     def close(self) -> None:
         """End the episode and remove what is not kept; twice is harmless."""

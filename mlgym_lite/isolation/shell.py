@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -140,6 +141,12 @@ class Shell:
     def usage(self) -> Usage:
         """What the sandbox used so far."""
         return self.sandbox.usage()
+
+    def interrupt(self) -> None:
+        """Kill the shell with all it started, from any thread; an input that runs in another one returns as if it had done so."""
+        for number in self.sandbox.process_ids():
+            with contextlib.suppress(OSError):
+                os.kill(number, signal.SIGKILL)
 
     def close(self) -> None:
         """End the sandbox with everything in it; twice is harmless."""

@@ -20,7 +20,7 @@ from tiny_task import TASK_TOML
 
 import mlgym_lite
 from mlgym_lite import Episode, Outcome, Snapshot, Step
-from mlgym_lite.config.run_settings import RunSettings
+from mlgym_lite.config.run_settings import IsolationChoice, RunSettings
 from mlgym_lite.episode.kept_states import KeptLink
 from mlgym_lite.episode.outcome import FAULTS
 from mlgym_lite.errors import EpisodeStateError, OutputError
@@ -203,6 +203,20 @@ def test_nothing_goes_on_after_the_end(open_episode: OpenEpisode, call: Callable
     with pytest.raises(EpisodeStateError, match="submitted"):
         call(episode)
     assert episode.outcome is outcome
+
+
+def test_a_step_is_interrupted_from_another_thread(open_episode: OpenEpisode, mechanism: IsolationChoice) -> None:
+    """What it runs is killed, it returns, and the next one finds a new shell; without an episode there is nothing to do."""
+    episode = open_episode(isolation=mechanism)
+    episode.interrupt()
+    episode.reset()
+    episode.step("mkfifo pipe; echo kept > file")
+    timer = threading.Timer(0.3, episode.interrupt)
+    timer.start()
+    step = episode.step("cat pipe")
+    timer.join()
+    assert step.exit_status != 0 and step.seconds < 20
+    assert episode.step("cat file").observation == "kept\n"
 
 
 def test_nothing_goes_before_the_reset(make_task: Callable[..., Path]) -> None:

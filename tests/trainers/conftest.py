@@ -1,23 +1,17 @@
-"""These tests need the extra `trainers`; without it they are left out, and are missed where MLGYM_LITE_REQUIRE names trainers."""
+"""These tests need the extra `trainers`."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from optional_packages import left_out
 from tiny_task import TASK_TOML
 
-_PACKAGES = ("torch", "transformers", "trl", "verifiers")
-_MISSING = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-collect_ignore_glob = ["test_*.py"] if _MISSING else []
-
-if _MISSING and "trainers" in os.environ.get("MLGYM_LITE_REQUIRE", "").split(","):
-    raise RuntimeError(f"MLGYM_LITE_REQUIRE names trainers, but {', '.join(_MISSING)} cannot be imported")
+collect_ignore_glob = left_out("trainers", ("torch", "transformers", "trl", "verifiers"))
 
 
 @pytest.fixture

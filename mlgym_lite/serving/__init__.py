@@ -1,0 +1,1 @@
+"""One task served to programs elsewhere."""
