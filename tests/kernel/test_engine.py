@@ -206,10 +206,8 @@ def test_nothing_goes_on_after_the_end(open_episode: OpenEpisode, call: Callable
 
 
 def test_a_step_is_interrupted_from_another_thread(open_episode: OpenEpisode, mechanism: IsolationChoice) -> None:
-    """What it runs is killed, it returns, and the next one finds a new shell; without an episode there is nothing to do."""
+    """What it runs is killed, it returns, and the next one finds a new shell; after the end there is nothing to do."""
     episode = open_episode(isolation=mechanism)
-    episode.interrupt()
-    episode.reset()
     episode.step("mkfifo pipe; echo kept > file")
     timer = threading.Timer(0.3, episode.interrupt)
     timer.start()
@@ -217,6 +215,8 @@ def test_a_step_is_interrupted_from_another_thread(open_episode: OpenEpisode, me
     timer.join()
     assert step.exit_status != 0 and step.seconds < 20
     assert episode.step("cat file").observation == "kept\n"
+    episode.close()
+    episode.interrupt()
 
 
 def test_nothing_goes_before_the_reset(make_task: Callable[..., Path]) -> None:
