@@ -44,6 +44,8 @@ class Task:
     """What is handed to the grader, as paths relative to /workspace; "." is all of it."""
     scoring: ScoringKind = "clean"
     """`parity` where it scores as MLGym's paper did."""
+    step: str = ""
+    """Which step of a task of several it is, by its folder below steps/; empty for a task of one."""
 
     @property
     def metric(self) -> str:
@@ -61,9 +63,14 @@ class Task:
         return self.file.metadata.mlgym_lite.command_timeout_sec
 
     @property
+    def own_folder(self) -> Path:
+        """Where its instruction, tests and solution lie: the task's folder, or the step's."""
+        return self.folder / "steps" / self.step if self.step else self.folder
+
+    @property
     def instruction(self) -> str:
         """What the agent is told."""
-        return (self.folder / "instruction.md").read_text(encoding="utf-8")
+        return (self.own_folder / "instruction.md").read_text(encoding="utf-8")
 
     @property
     def left_out(self) -> frozenset[str]:
@@ -122,26 +129,26 @@ class Task:
 
 def load_task(reference: str | Path) -> Task:
     """Read a task by its task.toml, its folder or a shipped name; raises TaskError with every mistake found."""
-    file = _find(reference)
+    file = find_task_file(reference)
     folder = file.parent
     problems: list[str] = []
     content: TaskFile | None = None
     try:
         raw = read_toml(file)
-        problems += _path_problems(folder, raw, str(file))
+        problems += path_problems(folder, raw, str(file))
         content = parse(TaskFile, _with_docker_hint(folder, raw), str(file))
-        problems += _baseline_problems(content, str(file))
+        problems += baseline_problems(content, str(file))
         problems += _network_problems(content, str(file))
     except TomlProblems as error:
         problems = [*error.problems, *problems]
-    problems += _folder_problems(folder)
+    problems += folder_problems(folder)
     if content is None or problems:
         raise TaskError(f"{folder} is no task that can be used:", tuple(dict.fromkeys(problems)))
-    artifacts = tuple(_relative(artifact.source) for artifact in content.artifacts)
-    return Task(name=folder.name, folder=folder, file=content, digest=_digest(folder), artifacts=artifacts)
+    artifacts = artifact_paths(content)
+    return Task(name=folder.name, folder=folder, file=content, digest=folder_digest(folder), artifacts=artifacts)
 
 
-def _find(reference: str | Path) -> Path:
+def find_task_file(reference: str | Path) -> Path:
     path = Path(reference)
     if path.is_dir() and str(reference):
         path = path / "task.toml"
@@ -183,7 +190,8 @@ def _with_docker_hint(folder: Path, content: dict[str, object]) -> dict[str, obj
     return content
 
 
-def _folder_problems(folder: Path) -> list[str]:
+def folder_problems(folder: Path) -> list[str]:
+    """What a task's folder, or that of one of its steps, lacks or should not hold."""
     problems = [
         f"{folder / name}: missing; {what}"
         for name, what in (
@@ -227,7 +235,7 @@ _NAMED_FILES = (
 _NAMED_FOLDERS = (("data", "mini"),)
 
 
-def _path_problems(folder: Path, raw: Mapping[str, Any], where: str) -> list[str]:
+def path_problems(folder: Path, raw: Mapping[str, Any], where: str) -> list[str]:
     """What is wrong with the paths a file names, looked at before its other mistakes are known."""
     problems: list[str] = []
     for keys in (*_NAMED_FILES, *_NAMED_FOLDERS):
@@ -292,11 +300,12 @@ def _exclusion_problem(names: Any, *, is_whole: bool) -> str:
     return f"expected names right in the workspace, not {wrong[0]!r}" if isinstance(names, list) and wrong else ""
 
 
-def _relative(source: str) -> str:
-    return str(PurePosixPath(WORKSPACE, source).relative_to(WORKSPACE))
+def artifact_paths(content: TaskFile) -> tuple[str, ...]:
+    """What is handed in, relative to the workspace."""
+    return tuple(str(PurePosixPath(WORKSPACE, artifact.source).relative_to(WORKSPACE)) for artifact in content.artifacts)
 
 
-def _baseline_problems(content: TaskFile, where: str) -> list[str]:
+def baseline_problems(content: TaskFile, where: str) -> list[str]:
     ours = content.metadata.mlgym_lite
     stated = (
         ("baseline", ours.baseline),
@@ -353,7 +362,7 @@ def _network_problems(content: TaskFile, where: str) -> list[str]:
     return problems
 
 
-def _digest(folder: Path) -> str:
+def folder_digest(folder: Path) -> str:
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:

@@ -80,6 +80,11 @@ class AgentShell:
         self.working_directory = start.working_directory
         self.open()
 
+    def exported_variables(self) -> str:
+        """What the shell that is open exports."""
+        assert self.current is not None
+        return self.current.exported_variables()
+
     def is_at(self, directory: str | None) -> None:
         """Take note of where the shell says it is."""
         if directory:

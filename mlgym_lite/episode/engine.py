@@ -439,17 +439,23 @@ class Episode:
         """Keep the workspace, the virtual environment's layer, the working directory and the exported variables.
 
         Only what has changed since the episode's last snapshot is copied. What is kept lies in the run directory, and goes when
-        nothing refers to the snapshot any more. The episode goes on, also where copying fails (OutputError).
+        nothing refers to the snapshot any more. The episode goes on, also where copying fails (OutputError). After its end, and
+        before it is closed, it is what the agent left; the shell's variables are then those that were last looked at.
+
+        Raises:
+            EpisodeStateError: The episode was not begun, or is closed.
         """
-        agent_shell = self._check_open()
-        assert agent_shell.current is not None
+        if self._outcome is not None and self._is_open and self._agent_shell is not None:
+            agent_shell, variables = self._agent_shell, self._variables
+        else:
+            agent_shell, variables = self._check_open(), None
         with self._budget.in_engine(), self._told_as_output_error():
             return Snapshot(
                 task=self.task,
                 settings=replace(self.settings, output=None),
                 trees=self._files.keep(),
                 working_directory=agent_shell.working_directory,
-                variables=agent_shell.current.exported_variables(),
+                variables=variables if variables is not None else agent_shell.exported_variables(),
                 root=agent_shell.root,
                 step=self._step_number,
                 validations_used=self._budget.validations_used,

@@ -55,7 +55,7 @@ def measure_baseline(
     from mlgym_lite.agents.baseline import BaselineAgent
     from mlgym_lite.episode.runner import mounts_for, run_agent
 
-    if not (task.folder / "solution" / "solve.sh").is_file():
+    if task.step or not (task.folder / "solution" / "solve.sh").is_file():  # a step goes on from what came before it
         return None
     if on_progress:
         on_progress(f"measuring the baseline of {task.name} ({settings.variant}), once for this host")

@@ -13,7 +13,7 @@ from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.engine import Episode
 from mlgym_lite.episode.known_baselines import keep_baseline
-from mlgym_lite.episode.outcome import Outcome, Step, can_pass
+from mlgym_lite.episode.outcome import Outcome, Snapshot, Step, can_pass
 from mlgym_lite.episode.resumption import Resumption
 from mlgym_lite.errors import AgentError, TaskError
 from mlgym_lite.isolation.protocol import Mount
@@ -36,13 +36,15 @@ class Listeners:
     """Gets output as it comes, for agents that watch."""
     on_step: Callable[[Episode, Step], None] | None = None
     """Gets each step after it is recorded."""
+    on_end: Callable[[Episode], None] | None = None
+    """Gets the episode when it has ended, before it is closed."""
 
 
 def mounts_for(agent: Agent, task: Task, cache: Path) -> tuple[Mount, ...]:
     """The folders of the task that an agent's sandbox shows; raises TaskError where one is missing."""
     mounts = []
     for name in agent.task_folders:
-        folder = task.folder / name
+        folder = task.own_folder / name
         if not folder.is_dir():
             raise TaskError(f"{folder}: missing; the agent {agent.name!r} needs it")
         mounts.append(Mount(source=readable_folder(folder, cache), target=f"/{name}"))
@@ -57,10 +59,11 @@ def run_episode(
     cache: Path,
     listeners: Listeners | None = None,
     services: Sequence[Service] = (),
+    start: Snapshot | None = None,
     resumption: Resumption | None = None,
     invocation: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """One whole episode, or the rest of one that was interrupted.
+    """One whole episode, from its task's files or from a state, or the rest of one that was interrupted.
 
     An ending that is not the agent's comes out as the error that caused it; result.json is written.
     """
@@ -75,6 +78,7 @@ def run_episode(
         on_output=told.on_output if agent.watches else None,
         interruptible=agent.watches,
         services=services,
+        start=start,
         resumption=resumption,
         invocation=invocation,
     )
@@ -86,6 +90,8 @@ def run_episode(
         outcome = run_agent(episode, agent, told)
         if agent.name == "baseline" and outcome.result["score"] is not None and not outcome.ending.autosubmitted:
             keep_baseline(task, settings.variant, episode.places, outcome.result["score"]["metrics"])
+        if told.on_end:
+            told.on_end(episode)
         return outcome
 
 

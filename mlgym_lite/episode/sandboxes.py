@@ -95,7 +95,7 @@ class EpisodeSandboxes:
         self, layer: Path, submission: Path, verdict: Path, variables: Mapping[str, str], log: int, nothing: int
     ) -> SandboxRequest:
         """The judge's sandbox: the task's tests, the hidden data and the submission, all read-only but the verdict."""
-        tests = readable_folder(self.task.folder / "tests", self.cache)
+        tests = readable_folder(self.task.own_folder / "tests", self.cache)
         kit = toolkit(self.cache, self.grader_base.interpreter.version) / "judge"
         mounts = [
             *self._shared_mounts(self.grader_base),

@@ -137,7 +137,10 @@ def test_what_does_not_exist_is_told_with_what_does(tmp_path: Path) -> None:
         ),
         ("dockerfile_only", ("has a Dockerfile but no task.toml",)),
         ("harbor_with_dockerfile", ("by a Dockerfile only. Missing: [metadata.mlgym_lite] with metric, direction",)),
-        ("several_steps", ("multi_step_reward_strategy: not supported", "steps: not supported: tasks of several steps")),
+        (
+            "several_steps",
+            ("multi_step_reward_strategy: not supported", "steps: not supported: several steps are run from Python"),
+        ),
     ],
 )
 def test_each_broken_task_is_told_with_every_mistake(name: str, expected: tuple[str, ...]) -> None:

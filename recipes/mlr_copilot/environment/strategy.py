@@ -1,0 +1,5 @@
+"""How 120 soldiers are shared out over six fields."""
+
+
+def allocation():
+    return (20, 20, 20, 20, 20, 20)
