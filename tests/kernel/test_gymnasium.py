@@ -195,8 +195,10 @@ def test_an_action_that_is_no_text_harms_nothing(make: Callable[..., gymnasium.E
     [
         ("sync", AutoresetMode.NEXT_STEP, 32),
         ("sync", AutoresetMode.SAME_STEP, 4),
+        ("sync", AutoresetMode.DISABLED, 4),
         ("async", AutoresetMode.NEXT_STEP, 32),
         ("async", AutoresetMode.SAME_STEP, 4),
+        ("async", AutoresetMode.DISABLED, 4),
         ("async without shared memory", AutoresetMode.NEXT_STEP, 4),
     ],
 )
@@ -223,6 +225,8 @@ def test_many_at_once(make_task: Callable[..., Path], kind: str, mode: Autoreset
         if mode == AutoresetMode.NEXT_STEP:
             observations, *_ = environments.step(("ls",) * count)
             assert set(observations) == {"Write a number into answer.txt.\n"}
+        if mode == AutoresetMode.DISABLED:
+            environments.reset(options={"reset_mask": np.ones(count, dtype=np.bool_)})
         observations, _, terminated, _, infos = environments.step(("cat answer.txt",) * count)
         assert set(observations) == {"0.5\n"} and not terminated.any() and list(infos["steps_left"]) == [8] * count
     finally:
