@@ -14,7 +14,7 @@ from tiny_task import TASK_TOML
 from mlgym_lite.gym.environment import TaskEnvironment
 from mlgym_lite.serving.openenv import OpenEnvServer
 
-pytestmark = [pytest.mark.kernel, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.kernel, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture

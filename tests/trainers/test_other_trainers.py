@@ -21,7 +21,7 @@ from mlgym_lite.gym.rollouts import Rollout, Sampled, collect
 from mlgym_lite.gym.trl import make_env
 from mlgym_lite.training.for_trl import environment_reward, rollout_func
 
-pytestmark = [pytest.mark.kernel, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.kernel, pytest.mark.filterwarnings("ignore")]
 Make = Callable[..., Callable[[], TaskEnvironment]]
 SKYRL = os.environ.get("MLGYM_LITE_SKYRL")
 """SkyRL's wheel, which no Python before 3.12 installs."""
