@@ -85,10 +85,11 @@ def reference(session: nox.Session) -> None:
     session.run("pytest", "-m", "reference", "tests/unit/test_simulators_reference.py", *session.posargs, env=required)
 
 
-@nox.session(venv_backend="venv")
+@nox.session
 def trainers(session: nox.Session) -> None:
-    """The trainer, and TRL, verifiers and SkyRL with what the gym gives them; pip installs, since it finds torch in a folder."""
-    session.install("-e", ".[plots,trainers]", "pytest", "pytest-timeout", silent=True)
+    """The trainer, and TRL, verifiers and SkyRL with what the gym gives them. A build of torch in pip's `find-links` is taken."""
+    links = {"UV_FIND_LINKS": os.environ["PIP_FIND_LINKS"]} if os.environ.get("PIP_FIND_LINKS") else {}
+    session.install("-e", ".[plots,trainers]", "pip", "pytest", "pytest-timeout", env=links)
     folder = session.create_tmp()
     # no Python before 3.12 installs SkyRL, whose files the tests read
     download = ["download", "--no-deps", "--only-binary=:all:", "--python-version=3.12", "--dest", folder, "skyrl==0.4.0"]
