@@ -68,8 +68,8 @@ def _policy(given: dict[str, Any], task: Any, progress: Any) -> ModelPolicy:
 
 
 def _search(task: Any, method: Any, policy: ModelPolicy, own: dict[str, Any], settings: Any, progress: Any) -> Outcome:
+    from mlgym_lite.cli.printing import number
     from mlgym_lite.episode.engine import Episode
-    from mlgym_lite.episode.outcome import can_pass
     from mlgym_lite.errors import AgentError
     from mlgym_lite.search.searches import search
     from mlgym_lite.search.space import EpisodeSpace
@@ -84,7 +84,9 @@ def _search(task: Any, method: Any, policy: ModelPolicy, own: dict[str, Any], se
         try:
             root = search(method, space, policy, seed=settings.seed, **own)
         except AgentError as error:
-            episode.end("agent_error", str(error), usage=policy.take_usage(), can_pass=can_pass(error))
+            outcome = space.fail(error)
+            if outcome.score is not None:
+                progress.line(f"the best state is scored all the same: {task.metric} {number(outcome.score)}")
             raise
         best = best_of(root).state
         assert best is not None

@@ -11,7 +11,8 @@ from typing import Any, Literal, Protocol
 
 from mlgym_lite.agents.protocol import Observation
 from mlgym_lite.episode.engine import Episode
-from mlgym_lite.episode.outcome import Outcome, Snapshot
+from mlgym_lite.episode.outcome import Outcome, Snapshot, can_pass
+from mlgym_lite.errors import AgentError
 from mlgym_lite.gym.rewards import UNSCORED, Scale
 from mlgym_lite.models.protocol import ModelUsage
 
@@ -99,6 +100,8 @@ class EpisodeSpace:
         self._on_state = on_state
         self.first = State(snapshot=episode.snapshot(), shown=episode.observation, score=None, value=0.0)
         self._here: State | None = self.first
+        self.best: State | None = None
+        """The best state so far of those that have a score."""
 
     def check(self) -> None:
         """Raise OutOfBudget where no action can be run any more, before a policy is asked for one."""
@@ -114,8 +117,7 @@ class EpisodeSpace:
             OutOfBudget: No step or no validation is left; one step of the episode stays, for the submission.
         """
         self.check()
-        if self._here is not state:
-            self.episode.restore(state.snapshot)
+        self._go_to(state)
         self._here = None
         self.steps_used += 1
         details = None if proposal.reply is None else {"reply": dict(proposal.reply)}
@@ -130,6 +132,8 @@ class EpisodeSpace:
             is_goal=self._scale.is_normalised and value >= _GOAL, proposal=proposal,
             before=state,
         )  # fmt: skip
+        if score is not None and (self.best is None or value > self.best.value):
+            self.best = self._here
         self._on_state(self._here)
         return self._here
 
@@ -138,6 +142,17 @@ class EpisodeSpace:
         self.episode.budget.usage += self._usage()
         if self.episode.outcome is not None:
             return self.episode.outcome
+        self._go_to(state)
+        return self.episode.submit()
+
+    def fail(self, error: AgentError) -> Outcome:
+        """End where the policy failed: the best state so far is scored, if there is one, and the failure is told beside it."""
+        if self.best is not None:
+            self._go_to(self.best)
+        return self.episode.end(
+            "agent_error", str(error), autosubmit=self.best is not None, usage=self._usage(), can_pass=can_pass(error)
+        )
+
+    def _go_to(self, state: State) -> None:
         if self._here is not state:
             self.episode.restore(state.snapshot)
-        return self.episode.submit()

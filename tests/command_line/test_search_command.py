@@ -95,3 +95,19 @@ def test_what_ends_a_search_early(mlgym: Program, make_task: Callable[..., Path]
         ended.told_one_error(13, "replies in a row were ill-formed")
     mlgym("search", make_task("third")).told_usage("needs a model: --model NAME")
     mlgym("search", make_task("third"), "--method", "mcts").told_usage("'mcts' is not one of")
+
+
+def test_a_model_that_fails_costs_no_state(
+    mlgym: Program, make_task: Callable[..., Path], tmp_path: Path, working_folder: Path
+) -> None:
+    """The best state so far is scored; the status and the ending tell of the failure."""
+    toml = TASK_TOML.replace("validations = 3", "validations = 9\ngoal = 5.0")
+    replies: list[Any] = [fenced("echo 3 > answer.txt"), fenced("echo 2 > answer.txt"), {"status": 401, "error": "no such key"}]
+    with served(tmp_path, replies) as (address, _):
+        ended = mlgym(
+            "search", make_task(toml=toml), "--steps", "5", "--branching", "3", "--model", "openai/x", "--base-url", address,
+            "--output", working_folder / "run", OPENAI_API_KEY="sk-secret",
+        )  # fmt: skip
+    assert ended.status == 13 and "no such key" in ended.err and "scored all the same: Score 3" in ended.err
+    result = json.loads((working_folder / "run/result.json").read_text())
+    assert (result["ending"]["reason"], result["ending"]["autosubmitted"], result["score"]["value"]) == ("agent_error", True, 3.0)
