@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
 from typing import Any
+
+import click
 
 from mlgym_lite.agents.parsers import FencedParser, FormatError
 from mlgym_lite.cli.agent_choice import language_model
 from mlgym_lite.cli.printing import Progress
+from mlgym_lite.errors import MLGymLiteError
 from mlgym_lite.models.protocol import ModelUsage, Reply
 
 
@@ -44,3 +49,17 @@ def shell_input(reply: str) -> str | None:
         return FencedParser().parse(Reply(text=reply, usage=ModelUsage())).command
     except FormatError:
         return None
+
+
+def told(main: Callable[[], None]) -> None:
+    """Run a program; what a person can do something about is a text on stderr and an exit status, as of `mlgym-lite`."""
+    try:
+        main()
+    except MLGymLiteError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

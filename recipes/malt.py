@@ -15,10 +15,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from asking import Asker, add_model_options, shell_input
+from asking import Asker, add_model_options, shell_input, told
 
 from mlgym_lite import Episode, RunSettings, load_task
 from mlgym_lite.cli.printing import Progress
+from mlgym_lite.errors import AgentError
 from mlgym_lite.search.space import EpisodeSpace, OutOfBudget, Proposal, State
 
 Role = Literal["generator", "verifier", "refiner"]
@@ -51,7 +52,7 @@ class Contribution:
 def play(space: EpisodeSpace, ask: Callable[[str], str], *, branching: int, threshold: float = 0.0) -> list[Contribution]:
     """The generators' contributions, with all below them: branching ** 3 refiners, as far as the steps go.
 
-    A branch that the budget cuts off is left out of the data: a role without children has no value.
+    A verifier whose refiners the budget cuts off is left out.
     """
     found: list[Contribution] = []
     try:
@@ -68,6 +69,7 @@ def _verified(space: EpisodeSpace, generator: Contribution, ask: Callable[[str],
     told = _told(space, generator)
     for _ in range(branching):
         prompt = _task_prompt(space, f"{told}\n\n{_CRITICISE}")
+        space.check()
         verifier = Contribution(role="verifier", prompt=prompt, response=ask(prompt))
         for _ in range(branching):
             prompt = _task_prompt(space, f"{told}\n\nA reviewer says:\n{verifier.response}\n\n{_ACT}")
@@ -75,8 +77,7 @@ def _verified(space: EpisodeSpace, generator: Contribution, ask: Callable[[str],
             refiner = _acted(space, generator.state, "refiner", prompt, ask)
             refiner.is_correct = refiner.state is not None and refiner.state.score is not None and refiner.state.value > threshold
             verifier.children.append(refiner)
-            if verifier not in generator.children:
-                generator.children.append(verifier)
+        generator.children.append(verifier)
 
 
 def _acted(space: EpisodeSpace, state: State, role: Role, prompt: str, ask: Callable[[str], str]) -> Contribution:
@@ -131,7 +132,7 @@ def write_data(folder: Path, generators: Sequence[Contribution]) -> dict[str, in
 
 
 def main() -> None:
-    """Play one tree, write the data, and hand in the best refined state."""
+    """Play one tree, write the data, and hand in the best state."""
     parser = argparse.ArgumentParser(description="MALT's tree over one task.")
     parser.add_argument("task")
     parser.add_argument("output", type=Path, help="a new folder: run/ is the episode, data/ what each role learns from")
@@ -146,13 +147,15 @@ def main() -> None:
     settings = RunSettings(variant=arguments.variant, output=arguments.output / "run", max_steps=steps + 1)
     with Episode(load_task(arguments.task), settings=settings, agent="malt", model=arguments.model) as episode:
         space = EpisodeSpace(episode, steps=steps, usage=ask.take_usage)
-        generators = play(space, ask, branching=count, threshold=arguments.threshold)
+        try:
+            generators = play(space, ask, branching=count, threshold=arguments.threshold)
+        except AgentError as error:
+            space.fail(error)
+            raise
         data = write_data(arguments.output / "data", generators)
-        states = [one.state for one in everything(generators) if one.role == "refiner" and one.state is not None]
-        best = max(states, key=lambda state: state.value, default=space.first)
-        outcome = space.submit(best)
+        outcome = space.submit(space.best or space.first)
     print(json.dumps({"score": outcome.score, "values": [one.value for one in generators], "lines": data}, indent=1))
 
 
 if __name__ == "__main__":
-    main()
+    told(main)

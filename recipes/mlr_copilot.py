@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from asking import told
+
 from mlgym_lite import RunSettings
 from mlgym_lite.agents.protocol import Agent
 from mlgym_lite.cli.agent_choice import AgentOptions, choose_agent
@@ -47,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    told(main)

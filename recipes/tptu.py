@@ -8,14 +8,15 @@ What is and is not faithful to the paper: recipes/tptu.md.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from asking import Asker, add_model_options, shell_input
+from asking import Asker, add_model_options, shell_input, told
 
 from mlgym_lite import RunSettings, load_task
 from mlgym_lite.agents.protocol import Action, Observation, PlainAgent, Stop
@@ -47,13 +48,21 @@ class Pair:
 
 def read_pairs(reply: str) -> list[Pair]:
     """The pairs of a reply that holds a JSON list of them, or one; raises ValueError where it does not."""
-    found = re.search(r"\[.*\]|\{.*\}", reply, re.DOTALL)
-    content = json.loads(found[0]) if found else None
+    content = next((found for found in _json_values(reply) if isinstance(found, dict) or found), None)
     entries = content if isinstance(content, list) else [content]
     for entry in entries:
-        if not isinstance(entry, dict) or entry.get("tool") not in TOOLS or not isinstance(entry.get("subtask"), str):
+        is_pair = isinstance(entry, dict) and isinstance(entry.get("tool"), str) and isinstance(entry.get("subtask"), str)
+        if not is_pair or entry["tool"] not in TOOLS:
             raise ValueError(f"expected {_PAIR} with a tool of {', '.join(TOOLS)}, not {entry!r:.80}")
     return [Pair(tool=entry["tool"], subtask=entry["subtask"]) for entry in entries]
+
+
+def _json_values(text: str) -> Iterator[Any]:
+    """The lists and objects of a text with other words around them."""
+    decoder = json.JSONDecoder()
+    for start in (found.start() for found in re.finditer(r"[\[{]", text)):
+        with contextlib.suppress(ValueError, RecursionError):
+            yield decoder.raw_decode(text, start)[0]
 
 
 class PlannerAgent(PlainAgent):
@@ -140,4 +149,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    told(main)

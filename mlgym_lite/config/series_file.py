@@ -6,7 +6,7 @@ A step is read as a task of one: what the whole file says, with what the step sa
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +21,7 @@ from mlgym_lite.config.task_file import (
     find_task_file,
     folder_digest,
     folder_problems,
+    network_problems,
     path_problems,
 )
 from mlgym_lite.config.toml_errors import TomlProblems, parse, read_toml
@@ -33,7 +34,7 @@ Strategy = Literal["mean", "final"]
 class StepTable(Table):
     """[[steps]]; [metadata.mlgym_lite.steps.NAME] has what [metadata.mlgym_lite] says otherwise for it."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
     min_reward: Finite | dict[str, Finite] | None = None
     """What must be reached for the next step to begin: the step's metric, or several by name."""
     agent: dict[str, Any] | None = None
@@ -81,9 +82,10 @@ def load_series(reference: str | Path) -> Series:
         strategy = read.multi_step_reward_strategy
         names = [step.name for step in read.steps]
         problems += [f"{where}: steps: two are called {name!r}" for name in sorted({*names}) if names.count(name) > 1]
-        for step in read.steps:
+        problems += _table_problems(raw, names, where)
+        for step in read.steps if not problems else ():
             try:
-                steps.append(_step(folder, raw, step, where, problems))
+                steps.append(_step(folder, raw, step, strategy, where, problems))
             except TomlProblems as error:
                 problems += error.problems
     except TomlProblems as error:
@@ -93,7 +95,9 @@ def load_series(reference: str | Path) -> Series:
     return Series(name=folder.name, folder=folder, strategy=strategy, steps=tuple(steps))
 
 
-def _step(folder: Path, raw: Mapping[str, Any], step: StepTable, where: str, problems: list[str]) -> SeriesStep:
+def _step(
+    folder: Path, raw: Mapping[str, Any], step: StepTable, strategy: Strategy, where: str, problems: list[str]
+) -> SeriesStep:
     """One step as a task; what is wrong with its files goes to `problems`, what is wrong with its keys is raised."""
     place = f"{where}: step {step.name!r}"
     content = _merged(raw, step)
@@ -101,9 +105,11 @@ def _step(folder: Path, raw: Mapping[str, Any], step: StepTable, where: str, pro
     if (folder / "steps" / step.name / "workdir").exists():
         problems.append(f"{folder / 'steps' / step.name / 'workdir'}: not supported: put the files into environment/")
     file = parse(TaskFile, content, place)
-    problems += baseline_problems(file, place)
+    problems += [*baseline_problems(file, place), *network_problems(file, place)]
     ours = file.metadata.mlgym_lite
     least = step.min_reward if isinstance(step.min_reward, dict) else {ours.metric: step.min_reward}
+    if strategy == "mean" and ours.direction == "minimize":
+        problems.append(f'{place}: multi_step_reward_strategy = "mean" goes with metrics of which more is better; write "final"')
     if step.min_reward is not None and ours.metric in least and ours.direction == "minimize":
         problems.append(f"{place}: min_reward: not supported for {ours.metric!r}, of which less is better")
     digest = hashlib.sha256(f"{folder_digest(folder)} {step.name}".encode()).hexdigest()
@@ -111,6 +117,20 @@ def _step(folder: Path, raw: Mapping[str, Any], step: StepTable, where: str, pro
         name=f"{folder.name}-{step.name}", folder=folder, file=file, digest=digest, artifacts=artifact_paths(file), step=step.name
     )
     return SeriesStep(task=task, least={name: value for name, value in least.items() if value is not None})
+
+
+def _table_problems(raw: Mapping[str, Any], names: Sequence[str], where: str) -> list[str]:
+    """What is wrong with [metadata.mlgym_lite.steps]: it is merged before anything else looks at it."""
+    ours = raw.get("metadata", {}).get("mlgym_lite", {}) if isinstance(raw.get("metadata", {}), Mapping) else {}
+    tables = ours.get("steps", {}) if isinstance(ours, Mapping) else {}
+    place = f"{where}: metadata.mlgym_lite.steps"
+    if not isinstance(tables, Mapping):
+        return [f"{place}: expected a table for each step that differs"]
+    return [
+        f"{place}.{name}: expected the name of a step ({', '.join(names)}) and a table"
+        for name, table in tables.items()
+        if name not in names or not isinstance(table, Mapping)
+    ]
 
 
 def _merged(raw: Mapping[str, Any], step: StepTable) -> dict[str, Any]:

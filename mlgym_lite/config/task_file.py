@@ -138,7 +138,7 @@ def load_task(reference: str | Path) -> Task:
         problems += path_problems(folder, raw, str(file))
         content = parse(TaskFile, _with_docker_hint(folder, raw), str(file))
         problems += baseline_problems(content, str(file))
-        problems += _network_problems(content, str(file))
+        problems += network_problems(content, str(file))
     except TomlProblems as error:
         problems = [*error.problems, *problems]
     problems += folder_problems(folder)
@@ -306,6 +306,7 @@ def artifact_paths(content: TaskFile) -> tuple[str, ...]:
 
 
 def baseline_problems(content: TaskFile, where: str) -> list[str]:
+    """What is wrong with stated baselines, and with the data that a file names."""
     ours = content.metadata.mlgym_lite
     stated = (
         ("baseline", ours.baseline),
@@ -346,7 +347,8 @@ def _asked_network(content: TaskFile) -> Network | None:
     return Network(mode=mode, allowed_hosts=tuple(hosts) if mode == "allowlist" else ())
 
 
-def _network_problems(content: TaskFile, where: str) -> list[str]:
+def network_problems(content: TaskFile, where: str) -> list[str]:
+    """What is wrong with the network that a file asks for."""
     agent, environment = content.agent, content.environment
     modes = {"environment": environment.network_mode, "agent": agent.network_mode or environment.network_mode}
     stated = {"environment": environment.allowed_hosts, "agent": agent.allowed_hosts}
@@ -363,6 +365,7 @@ def _network_problems(content: TaskFile, where: str) -> list[str]:
 
 
 def folder_digest(folder: Path) -> str:
+    """sha256 over the names and contents of every file of a folder, in hexadecimal digits."""
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:

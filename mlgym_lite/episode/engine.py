@@ -247,6 +247,7 @@ class Episode:
             usage=before.usage if before else None, seconds_before=before.seconds if before else 0.0,
         )  # fmt: skip
         self._step_number = self._budget.steps_used
+        self._has_failed = False
         self._last_step: Step | None = before.last_step if before else None
         self._stop_details: Mapping[str, Any] | None = None
         self._restored: int | None = None
@@ -443,9 +444,9 @@ class Episode:
         before it is closed, it is what the agent left; the shell's variables are then those that were last looked at.
 
         Raises:
-            EpisodeStateError: The episode was not begun, or is closed.
+            EpisodeStateError: The episode was not begun, has failed, or is closed.
         """
-        if self._outcome is not None and self._is_open and self._agent_shell is not None:
+        if self._outcome is not None and self._is_open and not self._has_failed and self._agent_shell is not None:
             agent_shell, variables = self._agent_shell, self._variables
         else:
             agent_shell, variables = self._check_open(), None
@@ -533,6 +534,7 @@ class Episode:
         if self._outcome is None:
             with contextlib.suppress(OutputError):  # the disk may be what failed
                 self._end(ending_for(error))
+        self._has_failed = True
         self._stack.close()
 
     def _finish(self, ending: Ending) -> Outcome:

@@ -61,22 +61,39 @@ def run_series(
         folder.mkdir(parents=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {error.strerror}; expected a path that does not exist yet") from error
-    outcomes: dict[str, Outcome] = {}
-    start: Snapshot | None = None
+    run = _Run(series, folder)
     for step in series.steps:
-        left: list[Snapshot] = []
-        told = _with_end(listeners or Listeners(), lambda episode, left=left: left.append(episode.snapshot()))  # type: ignore[misc]
-        name = step.task.step
-        own = replace(settings, output=folder / name)
-        agent = make_agent(step.task)
-        outcome = run_episode(step.task, agent, own, cache=cache, listeners=told, services=services, start=start)
-        outcomes[name] = outcome
-        made = SeriesOutcome(reward=_reward(series, outcomes), outcomes=outcomes, folder=folder)
-        _record(series, made)
-        if not reached(step, outcome):
+        own = replace(settings, output=folder / step.task.step)
+        told = _with_end(listeners or Listeners(), run.end_of(step))
+        run_episode(step.task, make_agent(step.task), own, cache=cache, listeners=told, services=services, start=run.left)
+        if not run.goes_on:
             break
-        start = replace(left[0], task=step.task, step=0, validations_used=0, last_step=None)
-    return made
+    return run.outcome
+
+
+class _Run:
+    """A series on its way."""
+
+    def __init__(self, series: Series, folder: Path) -> None:
+        self._series = series
+        self.outcome = SeriesOutcome(reward=None, outcomes={}, folder=folder)
+        self.left: Snapshot | None = None
+        """What the next step begins with."""
+        self.goes_on = True
+
+    def end_of(self, step: SeriesStep) -> Callable[[Episode], None]:
+        """What is done when a step's episode has ended: it is recorded, and what it left is kept where another one follows."""
+
+        def end(episode: Episode) -> None:
+            assert episode.outcome is not None
+            outcomes = {**self.outcome.outcomes, step.task.step: episode.outcome}
+            self.outcome = replace(self.outcome, reward=_reward(self._series, outcomes), outcomes=outcomes)
+            _record(self._series, self.outcome)
+            self.goes_on = reached(step, episode.outcome) and step is not self._series.steps[-1]
+            if self.goes_on:
+                self.left = replace(episode.snapshot(), step=0, validations_used=0, last_step=None)
+
+        return end
 
 
 def reached(step: SeriesStep, outcome: Outcome) -> bool:

@@ -101,8 +101,11 @@ def _node(role: str, content: str, rollout: Rollout, tokens: range) -> dict[str,
     }
 
 
-def as_atif(rollout: Rollout) -> dict[str, Any]:
-    """An ATIF trajectory as a JSON object; the `metrics` of a step are the ids of all before it, its own, and their logprobs."""
+def as_atif(rollout: Rollout, repetition: int = 0) -> dict[str, Any]:
+    """An ATIF trajectory as a JSON object; the `metrics` of a step are the ids of all before it, its own, and their logprobs.
+
+    `repetition` tells the rollouts of one group apart.
+    """
     steps: list[dict[str, Any]] = [{"step_id": 1, "source": "user", "message": rollout.instruction}]
     for at, (turn, (sampled, _)) in enumerate(zip(rollout.turns, rollout.token_ranges, strict=True), start=1):
         own = slice(sampled.start, sampled.stop)
@@ -127,7 +130,7 @@ def as_atif(rollout: Rollout) -> dict[str, Any]:
     told = {"task": rollout.task, "variant": rollout.variant, "seed": rollout.seed, "group": rollout.group}
     return {
         "schema_version": SCHEMA_VERSION,
-        "session_id": f"{rollout.task}-{rollout.seed}-{rollout.group}",
+        "session_id": f"{rollout.task}-{rollout.seed}-{rollout.group}-{repetition}",
         "agent": {"name": "policy", "version": __version__, "tool_definitions": [SHELL_TOOL]},
         "steps": steps,
         "extra": {**told, "score": rollout.score, "stop_reason": rollout.stop_reason, "run_directory": rollout.run_directory},

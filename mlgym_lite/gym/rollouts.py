@@ -31,6 +31,8 @@ class Sampled:
     """Its tokens, at least one."""
     logprobs: Sequence[float]
     """Natural logarithms of their probabilities under the policy that sampled them; as many as ids, at most 0."""
+    closing: Sequence[int] = ()
+    """Tokens that end the action where the policy did not, such as the end of a turn that was cut; they are not sampled."""
 
 
 class TokenPolicy(Protocol):
@@ -140,7 +142,7 @@ class _Played:
         )  # fmt: skip
         self.stop_reason = "terminated" if terminated else "truncated" if truncated else None
         if self.stop_reason is None:
-            shown = observe(observation, reward)
+            shown = [*sampled.closing, *observe(observation, reward)]
             self._extend(shown, 0, [0.0] * len(shown))
 
     def _extend(self, ids: Sequence[int], mask: int, logprobs: Sequence[float]) -> None:
@@ -182,21 +184,38 @@ def collect(
         MLGymLiteError: An environment failed; all of them are closed then, as they are at the end.
         ValueError: The policy sampled something else than one action of some tokens for each context.
     """
+    environments = [make_environment() for _ in range(len(seeds) * group_size)]
+    chosen = [(group, seed) for group, seed in enumerate(seeds) for _ in range(group_size)]
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                return _collected(policy, environments, chosen, pool, most_turns, most_tokens)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for environment in environments:
+                    environment.interrupt()  # what runs is not waited for
+                raise
+    finally:
+        for environment in environments:
+            environment.close()
+
+
+def _collected(
+    policy: TokenPolicy,
+    environments: Sequence[TaskEnvironment],
+    chosen: Sequence[tuple[int, int]],
+    pool: ThreadPoolExecutor,
+    most_turns: int | None,
+    most_tokens: int | None,
+) -> list[Rollout]:
+    """One episode of each environment, with the group and seed that is chosen for it."""
     played: list[_Played] = []
-    with ThreadPoolExecutor(workers) as pool:
-        environments = [make_environment() for _ in range(len(seeds) * group_size)]
-        try:
-            chosen = [(group, seed) for group, seed in enumerate(seeds) for _ in range(group_size)]
-            begun = pool.map(lambda environment, which: environment.reset(seed=which[1])[0], environments, chosen)
-            for environment, (group, seed), instruction in zip(environments, chosen, begun, strict=True):
-                prompt = list(policy.prompt(instruction))
-                played.append(
-                    _Played(environment=environment, group=group, seed=seed, instruction=instruction, prompt_ids=prompt)
-                )
-            _play_all(policy, played, pool, most_turns, most_tokens)
-            return [one.rollout() for one in played]
-        finally:
-            list(pool.map(lambda environment: environment.close(), environments))
+    begun = pool.map(lambda environment, which: environment.reset(seed=which[1])[0], environments, chosen)
+    for environment, (group, seed), instruction in zip(environments, chosen, begun, strict=True):
+        prompt = list(policy.prompt(instruction))
+        played.append(_Played(environment=environment, group=group, seed=seed, instruction=instruction, prompt_ids=prompt))
+    _play_all(policy, played, pool, most_turns, most_tokens)
+    return [one.rollout() for one in played]
 
 
 def _play_all(

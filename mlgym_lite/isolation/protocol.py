@@ -110,6 +110,9 @@ class Sandbox(Protocol):
     def exit_status(self) -> int:
         """Wait for its end and give the exit status of its command."""
 
+    def kill(self) -> None:
+        """End every process of it, from any thread, and do not wait; it is still to be closed."""
+
     def close(self) -> None:
         """End every process of it, wait until they are gone and give everything back; twice is harmless."""
 

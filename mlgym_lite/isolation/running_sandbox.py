@@ -88,6 +88,12 @@ class RunningSandbox:
         reason = last_text(self._parts.error) or "no reason was given"
         raise SandboxError(f"the sandbox ended before its command did: {reason}")
 
+    def kill(self) -> None:
+        """End everything inside, from any thread; whoever started it still closes it."""
+        if not self._closed:
+            with contextlib.suppress(ProcessLookupError):
+                self._parts.end(self._first_ended)
+
     def close(self) -> None:
         """End everything inside and wait until it is gone."""
         if self._closed:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -144,9 +143,7 @@ class Shell:
 
     def interrupt(self) -> None:
         """Kill the shell with all it started, from any thread; an input that runs in another one returns as if it had done so."""
-        for number in self.sandbox.process_ids():
-            with contextlib.suppress(OSError):
-                os.kill(number, signal.SIGKILL)
+        self.sandbox.kill()
 
     def close(self) -> None:
         """End the sandbox with everything in it; twice is harmless."""

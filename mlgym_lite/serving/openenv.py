@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import http
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -34,8 +35,12 @@ from websockets.sync.server import Server, ServerConnection, serve
 from mlgym_lite.errors import MLGymLiteError, OutputError
 from mlgym_lite.gym.environment import TaskEnvironment
 
-_LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
+_LARGEST_MESSAGE_BYTES = 4 * 1024 * 1024
+_ROOM_SECONDS = 2.0
+"""How long who comes to a full server waits for a session that is being put away."""
 _REFUSAL_SECONDS = 10.0
+_MOST_TOLD = 10
+"""Mistakes of one message."""
 
 
 class _Strict(BaseModel):
@@ -96,17 +101,24 @@ class OpenEnvServer:
         """
         self._make_environment = make_environment
         self._most = sessions
+        self._room = threading.BoundedSemaphore(sessions)
         self._lock = threading.Lock()
-        self._active = 0
         self._open: dict[ServerConnection, _Session | None] = {}
+        self._all_gone = threading.Condition(self._lock)
+        self._is_ending = False
         try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._server: Server = serve(
-                self._serve, host, port, process_request=self._page, origins=[None], compression=None,
-                max_size=_LARGEST_MESSAGE_BYTES,
+                self._serve, sock=socket.create_server((host, port), family=family), process_request=self._page, origins=[None],
+                compression=None, max_size=_LARGEST_MESSAGE_BYTES,
             )  # fmt: skip
         except OSError as error:
-            raise OutputError(f"{host}:{port}: cannot be listened on: {error.strerror or error}; name another port") from error
-        self.address = "http://{}:{}".format(*self._server.socket.getsockname()[:2])
+            raise OutputError(
+                f"{host} port {port}: cannot be listened on: {os.strerror(error.errno) if error.errno else error}; "
+                "name another --host or --port"
+            ) from error
+        named, number = self._server.socket.getsockname()[:2]
+        self.address = f"http://[{named}]:{number}" if ":" in named else f"http://{named}:{number}"
         """What a client takes as its base_url."""
 
     def serve_forever(self) -> None:
@@ -119,48 +131,53 @@ class OpenEnvServer:
         A command that runs is killed; a grading goes on to its end.
         """
         with self._lock:
-            self._most = 0
+            self._is_ending = True
             there = dict(self._open)
         for connection, session in there.items():
             with contextlib.suppress(OSError):
                 connection.socket.shutdown(socket.SHUT_RDWR)
             if session is not None:
                 session.interrupt()
-        self._server.shutdown()  # waits for the sessions' threads
+        with self._lock:
+            self._all_gone.wait_for(lambda: not self._open)
+        self._server.shutdown()
 
     def _serve(self, connection: ServerConnection) -> None:
-        with self._lock:
-            is_full = self._active >= self._most
-            if not is_full:
-                self._active += 1
-                self._open[connection] = None
-        if is_full:
+        if not self._room.acquire(timeout=_ROOM_SECONDS):
             self._refuse(connection)
             return
-        session = None
+        with self._lock:
+            self._open[connection] = None
         try:
-            session = _Session(self._make_environment())
+            self._play(connection)
+        except (ConnectionClosed, OSError):
+            pass  # it has gone
+        finally:
+            with self._lock:
+                del self._open[connection]
+                self._all_gone.notify_all()
+            self._room.release()
+
+    def _play(self, connection: ServerConnection) -> None:
+        """One session from its environment to its end."""
+        try:
+            environment = self._make_environment()
+        except (MLGymLiteError, OSError) as error:
+            connection.send(json.dumps(_error("FACTORY_ERROR", str(error))))
+            return
+        session = _Session(environment)
+        try:
             with self._lock:
                 self._open[connection] = session
-                if not self._most:
-                    return  # while the sandbox was begun, all was told to end
+                if self._is_ending:
+                    return
             for message in connection:
                 answer = session.answer(message)
                 if answer is None:
                     break
                 connection.send(json.dumps(answer))
-        except (ConnectionClosed, OSError):
-            pass
-        except MLGymLiteError as error:
-            with contextlib.suppress(ConnectionClosed, OSError):
-                connection.send(json.dumps(_error("FACTORY_ERROR", str(error))))
         finally:
-            with self._lock:
-                self._active -= 1  # before the sandbox is put away: who connects again at once finds room
-            if session is not None:
-                session.close()
-            with self._lock:
-                del self._open[connection]
+            session.close()
 
     def _refuse(self, connection: ServerConnection) -> None:
         """As an answer to its first message: a client that sends into a closed connection would not read why."""
@@ -208,7 +225,7 @@ class _Session:
         """The answer to a message; None where it closes the session."""
         try:
             message = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return _error("INVALID_JSON", f"Invalid JSON: {error}")
         kind = message.get("type") if isinstance(message, dict) else None
         try:
@@ -217,12 +234,13 @@ class _Session:
             if kind == "step":
                 return self._step(_Step.model_validate(message).data)
         except ValidationError as error:
-            return _error("VALIDATION_ERROR", _told(error), errors=json.loads(error.json(include_url=False, include_input=False)))
-        except MLGymLiteError as error:
+            mistakes = json.loads(error.json(include_url=False, include_input=False, include_context=False))
+            return _error("VALIDATION_ERROR", _told(error), errors=mistakes[:_MOST_TOLD])
+        except (MLGymLiteError, OSError) as error:
             return _error("EXECUTION_ERROR", str(error))
         if kind == "state":
             return {"type": "state", "data": self._state().model_dump()}
-        return None if kind == "close" else _error("UNKNOWN_TYPE", f"Unknown message type: {kind!r}")
+        return None if kind == "close" else _error("UNKNOWN_TYPE", f"Unknown message type: {kind!r:.60}")
 
     def interrupt(self) -> None:
         """Kill what a step runs, from another thread."""

@@ -47,6 +47,10 @@ class Batch:
             recorded=recorded[:, 1:].to(device),
         )  # fmt: skip
 
+    def rows(self, rows: slice) -> Batch:
+        """Some of its episodes, as long as the longest of all."""
+        return Batch(**{name: value[rows] for name, value in vars(self).items()})
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenScores:
@@ -56,6 +60,15 @@ class TokenScores:
     """float32 [episodes, tokens - 1]: natural logarithms of their probabilities; 0 where they were not sampled."""
     entropy: torch.Tensor
     """float32 [episodes, tokens - 1]: of the distribution they were drawn from, in nats; 0 where they were not sampled."""
+
+    def rows(self, rows: slice) -> TokenScores:
+        """Those of some of its episodes."""
+        return TokenScores(logprobs=self.logprobs[rows], entropy=self.entropy[rows])
+
+    @classmethod
+    def joined(cls, parts: Sequence[TokenScores]) -> TokenScores:
+        """Of all episodes of some batches of one length."""
+        return cls(logprobs=torch.cat([one.logprobs for one in parts]), entropy=torch.cat([one.entropy for one in parts]))
 
     @classmethod
     def of(cls, logits: torch.Tensor, batch: Batch) -> TokenScores:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 UPDATES = "updates.jsonl"
 
@@ -50,19 +55,21 @@ def read_updates(path: Path) -> list[Update]:
     return found
 
 
-def plot_scores(path: Path, trainings: Mapping[str, Sequence[Sequence[Update]]], *, title: str, unit: str) -> None:
-    """Draw mean scores over episodes into a file, as its suffix says (.png, .svg, .pdf): a colour for each name.
+def plot_scores(path: Path, trainings: Mapping[str, Sequence[Sequence[Update]]], *, title: str, unit: str) -> Figure:
+    """Draw mean scores over episodes into a file, as its suffix says (.png, .svg, .pdf); the figure comes back.
 
-    Each of a name's trainings is a thin line, their mean a thick one; an update without any score leaves a gap.
+    Each of a name's trainings is a thin line of the name's colour, their mean a thick one; an update without any score leaves a
+    gap.
 
     Raises:
         ModuleNotFoundError: matplotlib (the extra `plots`) is not installed.
+        OSError: The file cannot be written.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.0, 4.2), layout="constrained")
     axes = figure.subplots()
-    for colour, (name, runs) in zip(("#1d5fd1", "#b3193f", "#157347", "#7a5b00"), trainings.items(), strict=False):
+    for colour, (name, runs) in zip(cycle(("#1d5fd1", "#b3193f", "#157347", "#7a5b00")), trainings.items(), strict=False):
         for run in runs:
             axes.plot([one.episodes for one in run], [_number(one.score) for one in run], color=colour, alpha=0.3, linewidth=1)
         shared = list(zip(*runs, strict=False))
@@ -72,6 +79,7 @@ def plot_scores(path: Path, trainings: Mapping[str, Sequence[Sequence[Update]]],
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     figure.savefig(path, dpi=150)
+    return figure
 
 
 def _number(score: float | None) -> float:

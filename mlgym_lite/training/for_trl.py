@@ -28,12 +28,15 @@ def rollout_func(
     """What GRPOTrainer asks for the rows of a generation batch, `num_generations` episodes for each of its prompts.
 
     The prompts themselves are not looked at: an episode begins with its task's instruction. Each group has the next seed, from
-    `seed` on. `options` are those of `LanguageModelPolicy`; most_turns, most_tokens and workers those of `collect`.
+    `seed` on. `options` are those of `LanguageModelPolicy`, whose temperature is the trainer's; most_turns, most_tokens and
+    workers are those of `collect`. Raises ValueError in a training of several processes, whose groups would be spread over them.
     """
     played = 0
 
     def play(prompts: Sequence[Any], trainer: Any) -> dict[str, Any]:
         nonlocal played
+        if trainer.accelerator.num_processes > 1:
+            raise ValueError("rollout_func plays whole groups in one process; this training has several")
         size = trainer.num_generations if trainer.model.training else trainer.num_generations_eval
         groups = -(-len(prompts) // size)  # the last batch of an evaluation may end in the middle of a group
         seeds = range(seed + played, seed + played + groups)
@@ -41,7 +44,8 @@ def rollout_func(
         model = trainer.accelerator.unwrap_model(trainer.model)
         was_training = model.training
         try:
-            policy = LanguageModelPolicy(model, trainer.processing_class, seed=seeds.start, **options)
+            chosen = {"temperature": trainer.temperature, **options}
+            policy = LanguageModelPolicy(model, trainer.processing_class, seed=seeds.start, **chosen)
             rollouts = collect(
                 policy, make_environment, seeds, group_size=size, most_turns=most_turns, most_tokens=most_tokens, workers=workers
             )

@@ -50,9 +50,17 @@ class ActionGrammar:
         """`show` chooses, of `shown_words`, those that tell a policy what an action printed and its reward.
 
         Raises:
-            ValueError: Two commands have one name, or no command may come first.
+            ValueError: Two commands have one name, one comes after another that is none, a slot has no words, a word is shown
+                twice, or no command may come first.
         """
         names = [command.name for command in commands]
+        for command in commands:
+            if unknown := [name for name in command.after if name not in names]:
+                raise ValueError(f"the command {command.name!r} comes after {unknown[0]!r}, which is none of {', '.join(names)}")
+            if not all(command.slots):
+                raise ValueError(f"the command {command.name!r} has a slot without words")
+        if len({*shown_words}) < len(shown_words):
+            raise ValueError(f"a word is twice among those that are shown: {', '.join(shown_words)}")
         said = list(dict.fromkeys(word for command in commands for slot in command.slots for word in slot))
         if len({*names}) < len(names):
             raise ValueError(f"two commands of a grammar have one name: {names}")
@@ -63,7 +71,7 @@ class ActionGrammar:
         self.words: tuple[str, ...] = ("<begin>", *names, *said, *shown_words)
         """What each id stands for."""
         if not self.allowed([BEGIN]):
-            raise ValueError("every command of the grammar comes after another: none may be first")
+            raise ValueError("the grammar has no command that may come first")
 
     @property
     def size(self) -> int:

@@ -17,7 +17,8 @@ import torch
 from mlgym_lite.gym.rollouts import Sampled
 from mlgym_lite.training.batches import Batch, TokenScores
 
-_MARK = "\N{OBJECT REPLACEMENT CHARACTER}reply\N{OBJECT REPLACEMENT CHARACTER}"
+_MARKS = ("{-instruction-}", "{-reply-}", "{-shown-}")
+"""Stand in a rendered template where the texts go."""
 
 
 class LanguageModelPolicy:
@@ -52,16 +53,17 @@ class LanguageModelPolicy:
             raise ValueError("the tokenizer has no end-of-sequence token, which ends an action")
         self.model = model.eval()  # without dropout: what is recorded must be what is recomputed
         self.tokenizer = tokenizer
+        self._ends = _ends_of(model, tokenizer)
         self._sampling = GenerationConfig(
-            do_sample=True, temperature=temperature, top_k=0, top_p=1.0, max_new_tokens=most_new_tokens,
-            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id,
-            output_logits=True, return_dict_in_generate=True,
+            do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=most_new_tokens, eos_token_id=self._ends,
+            pad_token_id=tokenizer.eos_token_id,
         )  # fmt: skip
         self._most_shown = most_shown_characters
         self._temperature = temperature
         self._system = system
         self._action_of = action_of
         self._chance = torch.Generator().manual_seed(seed)
+        self._before, self._behind, self._open = self._frames()
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "cpu", dtype: str = "float32", **options: Any) -> LanguageModelPolicy:
@@ -81,31 +83,29 @@ class LanguageModelPolicy:
     def prompt(self, instruction: str) -> Sequence[int]:
         """The ids of the conversation up to the first reply."""
         if self.tokenizer.chat_template is None:
-            return self._ids(f"{self._system}\n\n{instruction}\n$ ".lstrip())
-        return self._ids(self._chat([instruction]))
+            return self._ids(f"{self._system}\n\n".lstrip()) + self._plain(instruction) + self._ids("\n$ ")
+        return self._ids(self._before) + self._plain(instruction) + self._ids(self._open)
 
     def observe(self, observation: str, reward: float) -> Sequence[int]:
-        """The ids between one reply and the next: what was printed. A reward is not told."""
-        shown = self._shortened(observation)
+        """The ids between one reply and the next: what was printed, in which nothing ends a turn. A reward is not told."""
+        shown = self._plain(self._shortened(observation))
         if self.tokenizer.chat_template is None:
-            return self._ids(f"\n{shown}\n$ ")
-        # what the template puts behind a reply, but for the end-of-sequence token, which the reply has sampled
-        behind = self._chat(["", _MARK, shown]).split(_MARK, 1)[1]
-        return self._ids(behind.removeprefix(self.tokenizer.eos_token))
+            return self._ids("\n") + shown + self._ids("\n$ ")
+        behind = self._ids(self._behind)
+        return (behind[1:] if behind[:1] and behind[0] in self._ends else behind) + shown + self._ids(self._open)
 
     def act(self, contexts: Sequence[Sequence[int]]) -> Sequence[Sampled]:
         """One reply for each context, drawn from the model's whole distribution, its end-of-sequence token included."""
         ids, is_there = self._left_padded(contexts)
+        recorder = _Recorder(self._temperature)
         with torch.no_grad(), torch.random.fork_rng([ids.device] if ids.is_cuda else []), self._no_defaults():
             torch.manual_seed(int(torch.randint(2**62, (), generator=self._chance)))
-            out = self.model.generate(input_ids=ids, attention_mask=is_there, generation_config=self._sampling)
-        drawn = out.sequences[:, ids.shape[1] :]
-        values = [
-            torch.log_softmax(logits.float() / self._temperature, dim=-1).gather(1, drawn[:, at : at + 1])
-            for at, logits in enumerate(out.logits)
-        ]
-        logprobs = torch.cat(values, dim=1).tolist()
-        return [self._sampled(row, values) for row, values in zip(drawn.tolist(), logprobs, strict=True)]
+            sequences = self.model.generate(
+                input_ids=ids, attention_mask=is_there, generation_config=self._sampling, logits_processor=[recorder]
+            )
+        logprobs = recorder.logprobs_of(sequences).tolist()
+        drawn = sequences[:, ids.shape[1] :].tolist()
+        return [self._sampled(row, values) for row, values in zip(drawn, logprobs, strict=True)]
 
     def evaluate(self, batch: Batch) -> TokenScores:
         """What it says now of a batch's tokens."""
@@ -141,23 +141,34 @@ class LanguageModelPolicy:
 
     def _sampled(self, ids: list[int], logprobs: list[float]) -> Sampled:
         """A reply up to its end; what stands behind that only fills up the batch."""
-        ended = self.tokenizer.eos_token_id
-        count = ids.index(ended) + 1 if ended in ids else len(ids)
+        end = next((at for at, token in enumerate(ids) if token in self._ends), None)
+        count = len(ids) if end is None else end + 1
         action = self._action_of(self.tokenizer.decode(ids[:count], skip_special_tokens=True))
-        return Sampled(action=action, ids=ids[:count], logprobs=logprobs[:count])
+        behind = self._ids(self._behind)
+        closing = behind[:1] if end is None and behind[:1] and behind[0] in self._ends else []
+        return Sampled(action=action, ids=ids[:count], logprobs=logprobs[:count], closing=closing)
 
     def _ids(self, text: str) -> list[int]:
+        """Of the template's own text, whose names of special tokens are meant."""
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
-    def _chat(self, texts: Sequence[str]) -> str:
-        """A conversation that the user begins, as text that asks for a reply."""
-        roles = ("user", "assistant")
-        messages = [{"role": roles[at % 2], "content": text} for at, text in enumerate(texts)]
-        if self._system:
-            messages.insert(0, {"role": "system", "content": self._system})
+    def _plain(self, text: str) -> list[int]:
+        """Of text from elsewhere: the name of a special token in it is only text."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return ids
+
+    def _frames(self) -> tuple[str, str, str]:
+        """The template's text before the instruction, between a reply and what is shown, and behind that up to the next reply."""
+        if self.tokenizer.chat_template is None:
+            return "", "", ""
+        system = [{"role": "system", "content": self._system}] if self._system else []
+        roles = ("user", "assistant", "user")
+        messages = [*system, *({"role": role, "content": mark} for role, mark in zip(roles, _MARKS, strict=True))]
         text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        return text
+        first, reply, shown = _MARKS
+        before, _, rest = text.partition(first)
+        return before, rest.partition(reply)[2].partition(shown)[0], text.partition(shown)[2]
 
     def _shortened(self, text: str) -> str:
         if len(text) <= self._most_shown:
@@ -171,3 +182,35 @@ class LanguageModelPolicy:
         ids = [[*([0] * (longest - len(context))), *context] for context in contexts]
         is_there = [[*([0] * (longest - len(context))), *([1] * len(context))] for context in contexts]
         return torch.tensor(ids, device=self.model.device), torch.tensor(is_there, device=self.model.device)
+
+
+class _Recorder:
+    """Sets the temperature while tokens are generated, and keeps how likely each was; a processor of transformers' logits."""
+
+    def __init__(self, temperature: float) -> None:
+        self._temperature = temperature
+        self._last: torch.Tensor | None = None
+        self._kept: list[torch.Tensor] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """int64 [replies, tokens so far] and float [replies, vocabulary] give float32 [replies, vocabulary]."""
+        self._keep(input_ids[:, -1:])
+        self._last = torch.log_softmax(scores.float() / self._temperature, dim=-1)
+        return self._last
+
+    def logprobs_of(self, sequences: torch.Tensor) -> torch.Tensor:
+        """float32 [replies, new tokens] of what was generated, once it is."""
+        self._keep(sequences[:, -1:])
+        self._last = None
+        return torch.cat(self._kept, dim=1)
+
+    def _keep(self, drawn: torch.Tensor) -> None:
+        if self._last is not None:
+            self._kept.append(self._last.gather(1, drawn))
+
+
+def _ends_of(model: Any, tokenizer: Any) -> list[int]:
+    """Every token that ends a reply: the tokenizer's, and those of the model's settings, which may be others."""
+    stated = model.generation_config.eos_token_id
+    several = stated if isinstance(stated, list) else [stated]
+    return list(dict.fromkeys(token for token in (tokenizer.eos_token_id, *several) if token is not None))

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -39,7 +41,7 @@ from mlgym_lite.training.objectives import (
 
 CHECKPOINT = "checkpoint.pt"
 ROLLOUTS = "rollouts"
-_FREE_TO_CHANGE = ("updates", "workers", "keep_rollouts")
+_FREE_TO_CHANGE = ("updates", "workers", "keep_rollouts", "episodes_at_once")
 _SEEDS_OF_AN_UPDATE = 1_000_003
 
 
@@ -77,13 +79,15 @@ class TrainingSettings:
     epochs: int = 1
     """Steps of the optimiser on each update's episodes."""
     learning_rate: float = 5e-3
-    """Of Adam."""
+    """Of Adam; this suits a small policy. A language model that was trained before wants a thousandth of it, or less."""
     entropy: float = 0.02
     """What a nat of mean entropy is worth, in units of the loss."""
     clip: float = 0.2
     """How far GRPO's ratio may go from 1."""
     kl: float = 0.0
-    """What a nat of divergence from the first policy costs; 0 keeps no copy of that policy's answers."""
+    """What a nat of divergence from the first policy costs; with 0 no copy of that policy is kept."""
+    episodes_at_once: int | None = None
+    """Episodes whose gradients are computed together; fewer need less memory and give the same. None: an update's all."""
     turn_cost: float = 0.0
     """Taken from an episode's reward for each turn."""
     gradient_norm: float = 1.0
@@ -103,9 +107,16 @@ class TrainingSettings:
         """Raises ValueError for what cannot be."""
         if self.algorithm not in ALGORITHMS:
             raise ValueError(f"algorithm={self.algorithm!r}: expected one of {', '.join(ALGORITHMS)}")
-        for name in ("updates", "groups", "epochs", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: expected 1 or more")
+        for name in ("updates", "groups", "epochs", "workers", "episodes_at_once", "most_turns", "most_tokens"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name}={value!r}: expected a whole number, 1 or more")
+        for name in ("learning_rate", "clip", "gradient_norm"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected a number above 0")
+        for name in ("entropy", "kl", "turn_cost"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected a number, 0 or more")
         if self.group_size < 2:
             raise ValueError(f"group_size={self.group_size}: expected 2 or more; an episode is compared with its group's others")
 
@@ -122,14 +133,7 @@ class Trainer:
         *,
         on_update: Callable[[Update], None] = lambda _: None,
     ) -> None:
-        """Begin in a new folder, or go on in one with a checkpoint.
-
-        `on_update` is told of every update when it is done.
-
-        Raises:
-            ValueError: The folder's training had other settings.
-            OSError: The folder cannot be written.
-        """
+        """Nothing is read or written before `train`; `on_update` is told of every update when it is done."""
         self.policy = policy
         self.settings = settings
         self.folder = Path(folder)
@@ -141,18 +145,20 @@ class Trainer:
         self._seconds = 0.0
         self.done = 0
         """Updates that are done."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if (self.folder / CHECKPOINT).exists():
-            self._go_on()
 
     def train(self) -> list[Update]:
-        """Do what is left of the updates; all of the folder's come back.
+        """Begin in a new folder, or go on in one with a checkpoint; all of the folder's updates come back.
 
         Raises:
             MLGymLiteError: An environment failed; the last update's checkpoint stands.
+            ValueError: The folder's training had other settings, or its files are none of a training's.
+            FloatingPointError: The loss or its gradient is no number; the policy is as it was before that step.
             FileExistsError: Another trainer is at work in the folder.
+            OSError: The folder cannot be written.
         """
+        self.folder.mkdir(parents=True, exist_ok=True)
         with _only_one(self.folder):
+            self._go_on()
             while self.done < self.settings.updates:
                 begun = time.perf_counter()
                 rollouts = self._play()
@@ -193,19 +199,33 @@ class Trainer:
 
     def _step(self, batch: Batch, advantages: torch.Tensor, reference: TokenScores | None) -> dict[str, float]:
         """One step of the optimiser; what is told of it, as it was before the step."""
-        settings = self.settings
+        told = {"loss": 0.0, "entropy": 0.0, "kl": 0.0}
+        self._optimizer.zero_grad()
+        for rows in self._slices(batch):
+            weight = len(batch.ids[rows]) / len(batch.ids)  # all parts of the loss are means over episodes
+            parts = self._loss(batch.rows(rows), advantages[rows], None if reference is None else reference.rows(rows))
+            loss = parts["loss"] - self.settings.entropy * parts["entropy"] + self.settings.kl * parts["kl"]
+            (weight * loss).backward()
+            for name, value in parts.items():
+                told[name] += weight * value.item()
+        norm = float(torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.settings.gradient_norm))
+        if not math.isfinite(norm + sum(told.values())):
+            raise FloatingPointError(f"update {self.done + 1}: loss {told['loss']}, norm of its gradient {norm}")
+        self._optimizer.step()
+        return {**told, "gradient_norm": norm}
+
+    def _loss(self, batch: Batch, advantages: torch.Tensor, reference: TokenScores | None) -> dict[str, torch.Tensor]:
         scores = self.policy.evaluate(batch)
-        if settings.algorithm == "grpo":
-            loss = grpo_loss(scores, batch, advantages, settings.clip)
+        if self.settings.algorithm == "grpo":
+            loss = grpo_loss(scores, batch, advantages, self.settings.clip)
         else:
             loss = reinforce_loss(scores, batch, advantages)
-        entropy = mean_entropy(scores, batch)
         divergence = loss.new_zeros(()) if reference is None else kl_divergence(scores, reference, batch)
-        self._optimizer.zero_grad()
-        (loss - settings.entropy * entropy + settings.kl * divergence).backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), settings.gradient_norm)
-        self._optimizer.step()
-        return {"loss": loss.item(), "entropy": entropy.item(), "kl": divergence.item(), "gradient_norm": float(norm)}
+        return {"loss": loss, "entropy": mean_entropy(scores, batch), "kl": divergence}
+
+    def _slices(self, batch: Batch) -> list[slice]:
+        size = self.settings.episodes_at_once or len(batch.ids)
+        return [slice(first, first + size) for first in range(0, len(batch.ids), size)]
 
     def _reference(self, batch: Batch) -> TokenScores | None:
         """What the first policy says of a batch, without gradients."""
@@ -215,7 +235,7 @@ class Trainer:
         self.policy.load_state(self._first)
         try:
             with torch.no_grad():
-                return self.policy.evaluate(batch)
+                return TokenScores.joined([self.policy.evaluate(batch.rows(rows)) for rows in self._slices(batch)])
         finally:
             self.policy.load_state(now)
 
@@ -240,22 +260,39 @@ class Trainer:
         aside.replace(self.folder / CHECKPOINT)
 
     def _go_on(self) -> None:
+        """Take on the folder's checkpoint, if there is one, and leave out updates that it does not know."""
         path = self.folder / CHECKPOINT
-        content = torch.load(path, weights_only=True)
-        before, now = content["settings"], asdict(self.settings)
+        if path.exists():
+            self._take_on(path)
+        else:
+            self.done, self._seconds = 0, 0.0
+        updates = self.folder / UPDATES
+        if updates.exists():
+            kept = [update for update in read_updates(updates) if update.update <= self.done]
+            aside = updates.with_suffix(".new")
+            aside.write_text("".join(json.dumps(asdict(update)) + "\n" for update in kept), encoding="utf-8")
+            aside.replace(updates)
+
+    def _take_on(self, path: Path) -> None:
+        try:
+            content = torch.load(path, weights_only=True, map_location="cpu")
+            before = content["settings"]
+        except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+            raise ValueError(f"{path}: is no checkpoint of a training: {_first_line(error)}; name another folder") from error
+        now = asdict(self.settings)
         for field in fields(TrainingSettings):
-            if field.name not in _FREE_TO_CHANGE and before[field.name] != now[field.name]:
+            if field.name not in _FREE_TO_CHANGE and before.get(field.name) != now[field.name]:
                 raise ValueError(
-                    f"{path}: was trained with {field.name}={before[field.name]!r}, not {now[field.name]!r}; "
+                    f"{path}: was trained with {field.name}={before.get(field.name)!r}, not {now[field.name]!r}; "
                     "name another folder, or go on with the same settings"
                 )
+        try:
+            self.policy.load_state(content["policy"])
+        except (RuntimeError, KeyError) as error:
+            raise ValueError(f"{path}: is of another policy: {_first_line(error)}; name another folder") from error
         self.done, self._seconds, self._first = content["done"], content["seconds"], content["first"]
-        self.policy.load_state(content["policy"])
         self._optimizer.load_state_dict(content["optimizer"])
         self._chance.set_state(content["chance"])
-        kept = [update for update in read_updates(self.folder / UPDATES) if update.update <= self.done]
-        text = "".join(json.dumps(asdict(update)) + "\n" for update in kept)
-        (self.folder / UPDATES).write_text(text, encoding="utf-8")
 
 
 def _copied(state: Any) -> Any:
@@ -274,3 +311,8 @@ def _only_one(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise FileExistsError(f"{folder}: another trainer is at work in it") from None
         yield
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says in short; torch's go over many lines."""
+    return str(error).partition("\n")[0]

@@ -46,6 +46,7 @@ def test_what_is_malformed_is_told(started: Started, make_task: Callable[..., Pa
     with opened(address) as session:
         for message, code, told in (
             ("{", "INVALID_JSON", "Invalid JSON"),
+            ("[" * 100_000, "INVALID_JSON", "Invalid JSON"),
             ([1], "UNKNOWN_TYPE", "None"),
             ({"type": "mcp", "data": {}}, "UNKNOWN_TYPE", "'mcp'"),
             ({"type": "reset", "data": {"seed": "7"}}, "VALIDATION_ERROR", "data.seed"),
@@ -120,4 +121,4 @@ def test_what_cannot_be_served(mlgym: Program, started: Started, make_task: Call
     assert ended.status == 9 and ended.out == ""
     address = address_of(started("serve-openenv", make_task(), "--port", "0"))
     ended = mlgym("serve-openenv", make_task(), "--port", address.rsplit(":", 1)[1])
-    assert ended.status == 7 and "cannot be listened on" in ended.err and "another port" in ended.err
+    assert ended.status == 7 and "cannot be listened on" in ended.err and "another --host or --port" in ended.err

@@ -23,7 +23,7 @@ from mlgym_lite import Episode, Outcome, Snapshot, Step
 from mlgym_lite.config.run_settings import IsolationChoice, RunSettings
 from mlgym_lite.episode.kept_states import KeptLink
 from mlgym_lite.episode.outcome import FAULTS
-from mlgym_lite.errors import EpisodeStateError, OutputError
+from mlgym_lite.errors import EpisodeStateError, GraderError, OutputError
 
 pytestmark = pytest.mark.kernel
 
@@ -191,10 +191,9 @@ def test_closing_an_unfinished_episode(open_episode: OpenEpisode) -> None:
         lambda episode: episode.validate(),
         lambda episode: episode.submit(),
         lambda episode: episode.give_up(),
-        lambda episode: episode.snapshot(),
         lambda episode: episode.end("cost_limit"),
     ],
-    ids=["step", "validate", "submit", "give_up", "snapshot", "end"],
+    ids=["step", "validate", "submit", "give_up", "end"],
 )
 def test_nothing_goes_on_after_the_end(open_episode: OpenEpisode, call: Callable[[Episode], object]) -> None:
     """After the end every call says that the episode has ended, and the result stays."""
@@ -370,6 +369,32 @@ def test_fork_goes_on_where_the_snapshot_was(open_episode: OpenEpisode, fork: Ca
     assert step.working_directory == f"/workspace/{name}"
     assert step.number == 3
     assert (copy.budget.steps_used, copy.budget.validations_left) == (3, 2)
+
+
+def test_what_an_ended_episode_left_can_be_forked(
+    make_task: Callable[..., Path], open_episode: OpenEpisode, fork: Callable[[Snapshot], Episode]
+) -> None:
+    """Until it is closed; with the directory and variables that it had before the submission. What failed has no state."""
+    episode = open_episode()
+    episode.step("mkdir deep; cd deep; export KEPT=kept; echo 7 > ../answer.txt")
+    episode.step("echo 8 > ../answer.txt; submit")
+    left = episode.snapshot()
+    assert fork(left).step("pwd; echo $KEPT; cat ../answer.txt").observation == "/workspace/deep\nkept\n8\n"
+    episode.close()
+    with pytest.raises(EpisodeStateError):
+        episode.snapshot()
+    failed = Episode(mlgym_lite.load_task(make_task("failing", grader="exit 3")), settings=episode_settings(episode))
+    failed.reset()
+    with pytest.raises(GraderError):
+        failed.submit()
+    with pytest.raises(EpisodeStateError):
+        failed.snapshot()
+    failed.close()
+
+
+def episode_settings(episode: Episode) -> RunSettings:
+    """Settings of another episode beside one."""
+    return RunSettings(output=episode.run_directory.with_name("failing-run"))
 
 
 def test_fork_and_original_do_not_touch_each_other(open_episode: OpenEpisode, fork: Callable[[Snapshot], Episode]) -> None:

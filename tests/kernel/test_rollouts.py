@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -153,6 +154,24 @@ def test_what_goes_wrong_ends_all(
 
     with pytest.raises(ValueError, match="an action of 0 tokens"):
         collect(Silent(), make(), [1])
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_a_failure_waits_for_no_command(make: Callable[..., Callable[[], TaskEnvironment]], tmp_path: Path) -> None:
+    """What runs in other episodes is killed, so that the failure comes out at once; nothing is left behind."""
+
+    class Broken(Writer):
+        def act(self, contexts: Sequence[Sequence[int]]) -> Sequence[Sampled]:
+            actions = ["echo é", "mkfifo pipe; cat pipe"]
+            return [Sampled(action=action, ids=[0], logprobs=[-1.0]) for action in actions]
+
+        def observe(self, observation: str, reward: float) -> Sequence[int]:
+            raise LookupError("no words for it")
+
+    begun = time.monotonic()
+    with pytest.raises(LookupError):
+        collect(Broken(), make(), [1, 2])
+    assert time.monotonic() - begun < 20  # the command's own limit is 30
     assert not list((tmp_path / "temporary").iterdir())
 
 

@@ -6,21 +6,11 @@ import math
 
 import pytest
 import torch
+from made_rollouts import rollout
 
-from mlgym_lite.gym.rollouts import Rollout, Turn
 from mlgym_lite.training.batches import Batch, TokenScores
 from mlgym_lite.training.grammar import BEGIN, ActionGrammar, Command
 from mlgym_lite.training.objectives import group_advantages, grpo_loss, kl_divergence, mean_entropy, reinforce_loss
-
-
-def rollout(prompt: tuple[int, ...], completion: tuple[int, ...], mask: tuple[int, ...], logprobs: tuple[float, ...]) -> Rollout:
-    """One turn."""
-    turn = Turn(action="", observation="", reward=0.0, exit_status=0, first_token=0)
-    return Rollout(
-        task="t", variant="mini", seed=0, group=0, prompt_ids=prompt, completion_ids=completion, mask=mask, logprobs=logprobs,
-        turns=(turn,), stop_reason="terminated", score=None,
-    )  # fmt: skip
-
 
 PAIR = [rollout((7,), (1, 2, 3), (1, 0, 1), (-0.5, 0.0, -1.0)), rollout((8, 9), (4,), (1,), (-2.0,))]
 
@@ -100,11 +90,14 @@ def test_a_grammar_says_what_may_follow() -> None:
     ("commands", "message"),
     [
         ([Command(name="a", render="".join)] * 2, "have one name"),
-        ([Command(name="a", render="".join, after=("a",))], "none may be first"),
+        ([Command(name="a", render="".join, slots=[()])], "'a' has a slot without words"),
+        ([Command(name="a", render="".join, after=("b",))], "'a' comes after 'b', which is none of a"),
+        ([], "no command that may come first"),
+        ([Command(name="a", render="".join, after=("a",))], "no command that may come first"),
     ],
 )
 def test_grammars_that_cannot_be(commands: list[Command], message: str) -> None:
-    """Two commands of one name; none that may be first."""
+    """Two commands of one name; none that may be first; a slot without words; another command's name that is none."""
     with pytest.raises(ValueError, match=message):
         ActionGrammar(commands)
 

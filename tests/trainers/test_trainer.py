@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 
 import pytest
 import torch
+from made_rollouts import rollout
 
 from mlgym_lite.errors import GraderError
 from mlgym_lite.gym.environment import TaskEnvironment
 from mlgym_lite.gym.rollouts import collect, read_rollouts
-from mlgym_lite.training.batches import Batch
+from mlgym_lite.training.batches import Batch, TokenScores
 from mlgym_lite.training.curves import Update, plot_scores, read_updates
 from mlgym_lite.training.grammar import ActionGrammar, Command
 from mlgym_lite.training.grammar_policy import GrammarPolicy
@@ -106,9 +108,94 @@ def test_a_failure_keeps_the_last_checkpoint(make: Make, make_task: Callable[...
     assert len(trained(make, tmp_path / "folder", updates=2)) == 2
 
 
+class Fixed:
+    """A policy of one parameter: the log-probability of every token, whose entropy is twice as much."""
+
+    def __init__(self, value: float) -> None:
+        self.weight = torch.tensor(value, requires_grad=True)
+
+    def evaluate(self, batch: Batch) -> TokenScores:
+        """The parameter, where a token was sampled."""
+        sampled = batch.is_sampled.float()
+        return TokenScores(logprobs=sampled * self.weight, entropy=sampled * self.weight * 2)
+
+    def parameters(self) -> list[torch.Tensor]:
+        """The one."""
+        return [self.weight]
+
+    def state(self) -> dict[str, Any]:
+        """Its value."""
+        return {"weight": self.weight.detach()}
+
+    def load_state(self, state: Any) -> None:
+        """Another value."""
+        with torch.no_grad():
+            self.weight.copy_(state["weight"])
+
+
+@pytest.mark.parametrize("episodes_at_once", [None, 1])
+def test_the_gradient_of_a_step(episodes_at_once: int | None, tmp_path: Path) -> None:
+    """By hand: REINFORCE's for two episodes of two tokens and one, with entropy, divergence and a bound on its norm."""
+    policy: Any = Fixed(-1.0)
+    chosen = {"algorithm": "reinforce", "group_size": 2, "entropy": 0.5, "kl": 0.25, "gradient_norm": 100.0}
+    trainer = Trainer(policy, lambda: None, TrainingSettings(**chosen, episodes_at_once=episodes_at_once), tmp_path)  # type: ignore[arg-type, return-value]
+    batch = Batch.of([rollout((7,), (1, 2, 3), (1, 0, 1), (-1.0, 0.0, -1.0)), rollout((7,), (4,), (1,), (-1.0,))])
+    advantages = torch.tensor([2.0, -1.0])
+    policy.load_state({"weight": torch.tensor(-3.0)})
+    reference = TokenScores(logprobs=batch.is_sampled * -1.0, entropy=batch.is_sampled * 0.0)
+    told = trainer._step(batch, advantages, reference)
+    # loss: -(2 * 2w - 1 * w) / 2; entropy: 2w; divergence: exp(d) - d - 1 with d = -1 - w = 2
+    divergence = math.exp(2) - 3
+    assert told == pytest.approx(
+        {"loss": 4.5, "entropy": -6.0, "kl": divergence, "gradient_norm": abs(-1.5 - 0.5 * 2 - 0.25 * (math.exp(2) - 1))}
+    )
+    assert policy.weight.item() == pytest.approx(-3.0 + 5e-3)  # Adam's first step is the learning rate, against the gradient
+    trainer = Trainer(policy, lambda: None, TrainingSettings(**{**chosen, "gradient_norm": 0.5}), tmp_path)  # type: ignore[arg-type, return-value]
+    trainer._step(batch, advantages, reference)
+    assert policy.weight.grad.abs().item() == pytest.approx(0.5, rel=1e-3)
+    with pytest.raises(FloatingPointError, match="update 1"):
+        trainer._step(batch, torch.tensor([math.nan, 0.0]), reference)
+
+
+def test_groups_seeds_and_the_cost_of_turns(make: Make, tmp_path: Path) -> None:
+    """Every group of every update has a seed of its own; turns are paid for; rewards are compared within groups."""
+    trained(make, tmp_path, updates=2, groups=2, group_size=2, turn_cost=0.5, keep_rollouts=True, workers=4)
+    found = [list(read_rollouts(file)) for file in sorted((tmp_path / "rollouts").iterdir())]
+    assert [[one.seed for one in rollouts] for rollouts in found] == [[0, 0, 1, 1], [2, 2, 3, 3]]
+    for rollouts, update in zip(found, read_updates(tmp_path / "updates.jsonl"), strict=True):
+        assert update.reward == pytest.approx(fmean(one.reward - 0.5 * len(one.turns) for one in rollouts))
+        assert update.turns == fmean(len(one.turns) for one in rollouts) and update.episodes in (4, 8)
+
+
+def test_a_folder_is_read_when_training_begins(make: Make, tmp_path: Path) -> None:
+    """Two that were made at once go on from one another; without a checkpoint nothing counts; broken files are told."""
+    both = [
+        Trainer(GrammarPolicy(GRAMMAR), make(max_steps=2), TrainingSettings(updates=count, group_size=2), tmp_path)
+        for count in (1, 2)
+    ]
+    assert [[one.update for one in trainer.train()] for trainer in both] == [[1], [1, 2]]
+    (tmp_path / "checkpoint.pt").unlink()
+    assert [one.update for one in both[1].train()] == [1, 2]
+    (tmp_path / "checkpoint.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: is no checkpoint of a training"):
+        both[1].train()
+    trained(make, tmp_path / "other", updates=1)
+    other = ActionGrammar([Command(name="submit", render=lambda words: "submit")])
+    settings = TrainingSettings(updates=2, group_size=8, learning_rate=0.03, entropy=0.0)
+    with pytest.raises(ValueError, match=r"checkpoint\.pt: is of another policy"):
+        Trainer(GrammarPolicy(other), make(), settings, tmp_path / "other").train()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"algorithm": "ppo"}, "expected one of grpo, reinforce"), ({"group_size": 1}, "2 or more"), ({"updates": 0}, "updates=0")],
+    [
+        ({"clip": -1.0}, "clip=-1.0: expected a number above 0"),
+        ({"entropy": math.nan}, "entropy=nan"),
+        ({"updates": 2.5}, "updates=2.5"),
+        ({"algorithm": "ppo"}, "expected one of grpo, reinforce"),
+        ({"group_size": 1}, "2 or more"),
+        ({"updates": 0}, "updates=0"),
+    ],
 )
 def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:
     """Are told by name."""
@@ -129,7 +216,12 @@ def test_curves_are_drawn(tmp_path: Path) -> None:
         "gradient_norm": 1.0,
     }
     runs = [[Update(update=at, episodes=8 * at, score=score, **content) for at, score in ((1, 0.1), (2, None), (3, 0.3))]]
-    plot_scores(tmp_path / "curves.png", {"trained": runs, "control": runs}, title="Title", unit="score")
+    names = [f"name {number}" for number in range(6)]
+    figure = plot_scores(tmp_path / "curves.png", dict.fromkeys(names, runs * 2), title="Title", unit="score")
+    lines = figure.axes[0].lines
+    assert len(lines) == 6 * 3 and list(lines[0].get_xdata()) == [8, 16, 24]
+    shown = [str(value) for value in lines[2].get_ydata()]
+    assert shown == ["0.1", "nan", "0.3"]
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     (tmp_path / "updates.jsonl").write_text('{"update": 1}\n')
     with pytest.raises(ValueError, match=r"updates\.jsonl:1: is no update"):

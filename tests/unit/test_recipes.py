@@ -70,6 +70,7 @@ def test_each_role_has_its_data(recipe: Any, tmp_path: Path) -> None:
     [
         ('Sure: [{"tool": "edit", "subtask": "a"}, {"tool": "submit", "subtask": ""}]', ["edit", "submit"]),
         ('```json\n{"tool": "look", "subtask": "b"}\n```', ["look"]),
+        ('Plan [v1]: {"tool": "look", "subtask": "b"} as {said}', ["look"]),
     ],
 )
 def test_plans_are_read(recipe: Any, reply: str, expected: list[str]) -> None:
@@ -77,7 +78,10 @@ def test_plans_are_read(recipe: Any, reply: str, expected: list[str]) -> None:
     assert [pair.tool for pair in recipe("tptu").read_pairs(reply)] == expected
 
 
-@pytest.mark.parametrize("reply", ["no plan", '[{"tool": "fly", "subtask": "a"}]', '[{"tool": "edit"}]', "[1]", "{"])
+@pytest.mark.parametrize(
+    "reply",
+    ["no plan", '[{"tool": "fly", "subtask": "a"}]', '[{"tool": "edit"}]', "[1]", "{", '{"tool": ["look"], "subtask": "a"}'],
+)
 def test_what_is_no_plan(recipe: Any, reply: str) -> None:
     """Ends the episode, and the reason is told."""
     tptu = recipe("tptu")

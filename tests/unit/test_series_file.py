@@ -38,6 +38,10 @@ def test_each_step_is_a_task(tmp_path: Path) -> None:
         ('["idea.txt"]', '["../idea.txt"]', "step 'idea': artifacts[0]"),
         ('direction = "maximize"', 'direction = "minimize"', "step 'idea': min_reward: not supported for 'Score'"),
         ("[[steps]]", "[[other]]", "has no [[steps]]"),
+        ("mlgym_lite.steps.end]", "mlgym_lite.steps.ned]", "metadata.mlgym_lite.steps.ned: expected the name of a step"),
+        ("[metadata.mlgym_lite.steps.end]", "[[metadata.mlgym_lite.steps]]", "steps: expected a table for each step"),
+        ('direction = "maximize"', 'direction = "minimize"', 'write "final"'),
+        ("[agent]", '[agent]\nnetwork_mode = "allowlist"', "allow"),
     ],
 )
 def test_mistakes_are_told(tmp_path: Path, old: str, new: str, expected: str) -> None:
