@@ -111,7 +111,7 @@ class Sandbox(Protocol):
         """Wait for its end and give the exit status of its command."""
 
     def kill(self) -> None:
-        """End every process of it, from any thread, and do not wait; it is still to be closed."""
+        """Kill everything inside but its first process, from any thread, without waiting; it is still to be closed."""
 
     def close(self) -> None:
         """End every process of it, wait until they are gone and give everything back; twice is harmless."""

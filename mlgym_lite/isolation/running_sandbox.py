@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -89,10 +90,17 @@ class RunningSandbox:
         raise SandboxError(f"the sandbox ended before its command did: {reason}")
 
     def kill(self) -> None:
-        """End everything inside, from any thread; whoever started it still closes it."""
-        if not self._closed:
-            with contextlib.suppress(ProcessLookupError):
-                self._parts.end(self._first_ended)
+        """Kill everything inside but the first process, from any thread."""
+        opened = {number: _process_descriptor(number) for number in self.process_ids()}
+        inside = {*self.process_ids()}  # again: a number may have gone to another process before it was opened
+        for number, descriptor in opened.items():
+            with contextlib.suppress(OSError):
+                if descriptor is None:
+                    os.kill(number, signal.SIGKILL)
+                elif number in inside:
+                    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            if descriptor is not None:
+                os.close(descriptor)
 
     def close(self) -> None:
         """End everything inside and wait until it is gone."""

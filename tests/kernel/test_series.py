@@ -56,7 +56,7 @@ def test_steps_go_on_from_one_another(
     monkeypatch.setenv("MLGYM_LITE_CACHE", str(cache))
     team = Team(
         {
-            "idea": ["mkdir deep; cd deep; export KEPT=kept", "echo 3 > /workspace/idea.txt", "submit"],
+            "idea": ["mkdir deep; cd deep; export KEPT=kept", "echo 3 > ../idea.txt", "submit"],
             "work": ["pwd; echo $KEPT; cat ../idea.txt", "validate", "echo 4 > ../answer.txt; submit"],
             "end": ["cat ../answer.txt", "echo 5 > ../answer.txt"],
         }
@@ -64,7 +64,7 @@ def test_steps_go_on_from_one_another(
     made = played(make_steps(tmp_path / "three"), team, cache, mechanism)
     assert made.reward == (3 + 4 + 5) / 3
     first, second, third = team.typists.values()
-    assert [one.shown[0] for one in (first, second, third)] == [f"Do the {name}.\n" for name in ("idea", "work", "end")]
+    assert [one.shown[0].splitlines()[0] for one in (first, second, third)] == ["Do the idea.", "Do the work.", "Do the end."]
     assert second.shown[1].endswith("workspace/deep\nkept\n3\n")
     assert "Validation 1 of 3" in second.shown[2] and third.shown[1] == "4\n"
     record = json.loads((made.folder / "series.json").read_text())
