@@ -143,20 +143,22 @@ class OpenEnvServer:
         self._server.shutdown()
 
     def _serve(self, connection: ServerConnection) -> None:
-        if not self._room.acquire(timeout=_ROOM_SECONDS):
-            self._refuse(connection)
-            return
         with self._lock:
             self._open[connection] = None
         try:
-            self._play(connection)
+            if not self._room.acquire(timeout=_ROOM_SECONDS):
+                self._refuse(connection)
+                return
+            try:
+                self._play(connection)
+            finally:
+                self._room.release()
         except (ConnectionClosed, OSError):
             pass  # it has gone
         finally:
             with self._lock:
                 del self._open[connection]
                 self._all_gone.notify_all()
-            self._room.release()
 
     def _play(self, connection: ServerConnection) -> None:
         """One session from its environment to its end."""
@@ -182,9 +184,8 @@ class OpenEnvServer:
     def _refuse(self, connection: ServerConnection) -> None:
         """As an answer to its first message: a client that sends into a closed connection would not read why."""
         text = f"Server at capacity: {self._most}/{self._most} sessions active. Cannot accept new connections."
-        with contextlib.suppress(ConnectionClosed, TimeoutError, OSError):
-            connection.recv(timeout=_REFUSAL_SECONDS)
-            connection.send(json.dumps(_error("CAPACITY_REACHED", text, active_sessions=self._most, max_sessions=self._most)))
+        connection.recv(timeout=_REFUSAL_SECONDS)
+        connection.send(json.dumps(_error("CAPACITY_REACHED", text, active_sessions=self._most, max_sessions=self._most)))
 
     @staticmethod
     def _page(connection: ServerConnection, request: Request) -> Response | None:
