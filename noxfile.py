@@ -103,7 +103,7 @@ def trainers(session: nox.Session) -> None:
 def openenv(session: nox.Session) -> None:
     """The real client of OpenEnv; apart from the trainers, since verifiers and it need different versions of one package."""
     session.install("-e", ".[openenv]", "openenv==0.10.0", "pytest", "pytest-timeout")
-    session.run("pytest", "tests/openenv", *session.posargs, env={"MLGYM_LITE_REQUIRE": "kernel,openenv"})
+    session.run("pytest", "tests/openenv_client", *session.posargs, env={"MLGYM_LITE_REQUIRE": "kernel,openenv"})
 
 
 @nox.session

@@ -141,11 +141,13 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, default=0.0, help="the improvement over the baseline that counts as correct")
     add_model_options(parser)
     arguments = parser.parse_args()
-    count = arguments.branching
-    steps = count + count**3
+    count, task = arguments.branching, load_task(arguments.task)
+    steps, allowed = count + count**3, task.file.metadata.mlgym_lite.validations
+    if count < 1 or steps > allowed:
+        parser.error(f"--branching {count}: takes {max(0, steps)} validations; {task.name} allows 1 to {allowed}")
     ask = Asker(arguments, Progress(quiet=False))
     settings = RunSettings(variant=arguments.variant, output=arguments.output / "run", max_steps=steps + 1)
-    with Episode(load_task(arguments.task), settings=settings, agent="malt", model=arguments.model) as episode:
+    with Episode(task, settings=settings, agent="malt", model=arguments.model) as episode:
         space = EpisodeSpace(episode, steps=steps, usage=ask.take_usage)
         try:
             generators = play(space, ask, branching=count, threshold=arguments.threshold)

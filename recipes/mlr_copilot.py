@@ -29,7 +29,7 @@ def main() -> None:
     """Run the steps and print series.json."""
     parser = argparse.ArgumentParser(description="Idea, implementation and execution as three steps.")
     parser.add_argument("output", type=Path, help="a folder that does not exist; each step has its run directory in it")
-    parser.add_argument("--task", type=Path, default=TASK, help="a task of several steps (default: the recipe's own)")
+    parser.add_argument("--task", default=str(TASK), help="a task of several steps (default: the recipe's own)")
     parser.add_argument("--agent", default="react", help="as for `mlgym-lite run`; each step has a fresh one")
     parser.add_argument("--model", help="as litellm names it (openai/gpt-4o, ollama/llama3)")
     parser.add_argument("--base-url", help="the model's server, where it is not the provider's own")

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
+from mlgym_lite.errors import MLGymLiteError
 from mlgym_lite.gym.environment import TaskEnvironment
 from mlgym_lite.training.curves import Update, plot_scores
 from mlgym_lite.training.grammar import ActionGrammar, Command
@@ -59,10 +61,10 @@ def train(folder: Path, seed: int, arguments: argparse.Namespace, *, control: bo
         algorithm=arguments.algorithm, updates=arguments.updates, group_size=32, learning_rate=5e-3, entropy=0.02,
         turn_cost=0.02, seed=seed, permute_advantages=control,
     )  # fmt: skip
-    name = f"{'control' if control else arguments.algorithm}-{seed}"
+    name = f"{'control-' if control else ''}{arguments.algorithm}-{seed}"
 
     def told(update: Update) -> None:
-        print(f"{name:12} {update.episodes:5} episodes {update.seconds:6.0f} s   mean score {update.score:+.3f}", flush=True)
+        print(f"{name:20} {update.episodes:5} episodes {update.seconds:6.0f} s   mean score {update.score:+.3f}", flush=True)
 
     trainer = Trainer(
         GrammarPolicy(GRAMMAR, seed=seed),
@@ -80,7 +82,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the trainings and curves.png go")
     parser.add_argument("--algorithm", choices=("grpo", "reinforce"), default="grpo")
     parser.add_argument("--updates", type=int, default=15, help="of 32 episodes each")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, choices=range(1, 101), metavar="1-100", default=3)
     arguments = parser.parse_args()
     trained = [train(arguments.folder, seed, arguments, control=False) for seed in range(arguments.seeds)]
     controls = [train(arguments.folder, seed, arguments, control=True) for seed in range(arguments.seeds)]
@@ -98,4 +100,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (MLGymLiteError, ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on behind the last update")

@@ -135,6 +135,9 @@ def load_task(reference: str | Path) -> Task:
     content: TaskFile | None = None
     try:
         raw = read_toml(file)
+        if raw.get("steps"):
+            hint = f"{file}: steps: several steps are run from Python, by run_series (docs/tasks/several-steps.md)"
+            raise TaskError(f"{folder} is no task of one step:", (hint,))
         problems += path_problems(folder, raw, str(file))
         content = parse(TaskFile, _with_docker_hint(folder, raw), str(file))
         problems += baseline_problems(content, str(file))

@@ -114,7 +114,10 @@ def run_agent(episode: Episode, agent: Agent, listeners: Listeners | None = None
 
 def _next_action(episode: Episode, agent: Agent) -> Action | Stop:
     try:
-        return agent.next_action(episode.observation)
+        decided = agent.next_action(episode.observation)
+        if not isinstance(decided, (Action, Stop)):
+            raise AgentError(f"the agent {agent.name!r} decided {decided!r:.60}; expected an Action or a Stop")
+        return decided
     except AgentError as error:
         usage = error.usage if isinstance(error, ModelError) else None
         episode.end("agent_error", str(error), usage=usage, can_pass=can_pass(error))

@@ -98,8 +98,14 @@ class _Run:
 
 def reached(step: SeriesStep, outcome: Outcome) -> bool:
     """Whether a step has a score, and reaches what the next one needs."""
-    score = outcome.result["score"]
-    return score is not None and all(score["metrics"].get(name, float("-inf")) >= least for name, least in step.least.items())
+    return outcome.result["score"] is not None and not unmet(step, outcome)
+
+
+def unmet(step: SeriesStep, outcome: Outcome) -> dict[str, dict[str, float | None]]:
+    """What the next step needs and this one does not reach, by metric; a value is None where the grading has no such metric."""
+    metrics = (outcome.result["score"] or {}).get("metrics", {})
+    values = {name: (least, metrics.get(name)) for name, least in step.least.items()}
+    return {name: {"least": least, "value": got} for name, (least, got) in values.items() if got is None or got < least}
 
 
 def _reward(series: Series, outcomes: Mapping[str, Outcome]) -> float | None:
@@ -114,6 +120,7 @@ def _record(series: Series, made: SeriesOutcome) -> None:
             "score": outcome.result["score"],
             "reason": outcome.ending.reason,
             "reached": reached(step, outcome),
+            "unmet": unmet(step, outcome),
         }
         for step, (name, outcome) in zip(series.steps, made.outcomes.items(), strict=False)
     ]

@@ -113,10 +113,9 @@ class OpenEnvServer:
                 compression=None, max_size=_LARGEST_MESSAGE_BYTES,
             )  # fmt: skip
         except OSError as error:
-            raise OutputError(
-                f"{host} port {port}: cannot be listened on: {os.strerror(error.errno) if error.errno else error}; "
-                "name another --host or --port"
-            ) from error
+            number = error.errno or 0
+            reason = os.strerror(number) if number > 0 else error.strerror  # below 0: of a name that was looked up
+            raise OutputError(f"{host} port {port}: cannot be listened on: {reason}; name another --host or --port") from error
         named, number = self._server.socket.getsockname()[:2]
         self.address = f"http://[{named}]:{number}" if ":" in named else f"http://{named}:{number}"
         """What a client takes as its base_url."""

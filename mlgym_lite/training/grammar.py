@@ -102,8 +102,11 @@ class ActionGrammar:
         return self._commands[ids[0]].render([self.words[token] for token in ids[1:]])
 
     def observe(self, observation: str, reward: float) -> list[int]:
-        """The tokens that show what an action printed and its reward; KeyError names a word that is none of `shown_words`."""
-        return [self._shown[word] for word in self._show(observation, reward)]
+        """The tokens that show what an action printed and its reward; raises ValueError for a word that is none of them."""
+        words = self._show(observation, reward)
+        if unknown := [word for word in words if word not in self._shown]:
+            raise ValueError(f"show gave {unknown[0]!r}, which is none of the shown_words: {', '.join(self._shown)}")
+        return [self._shown[word] for word in words]
 
     def _last_command(self, context: Sequence[int]) -> int | None:
         return next((at for at in range(len(context) - 1, -1, -1) if context[at] in self._commands), None)

@@ -14,7 +14,6 @@ import fcntl
 import json
 import math
 import os
-import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -276,9 +275,15 @@ class Trainer:
     def _take_on(self, path: Path) -> None:
         try:
             content = torch.load(path, weights_only=True, map_location="cpu")
-            before = content["settings"]
-        except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-            raise ValueError(f"{path}: is no checkpoint of a training: {_first_line(error)}; name another folder") from error
+            before = dict(content["settings"])
+            first, optimizer, chance = content["first"], content["optimizer"], content["chance"]
+            done, seconds, policy = int(content["done"]), float(content["seconds"]), content["policy"]
+        except OSError:
+            raise
+        except Exception as error:  # what torch raises for a file that is none of its own is of every kind
+            raise ValueError(
+                f"{path}: is no checkpoint of a training ({type(error).__name__}: {_first_line(error)}); name another folder"
+            ) from error
         now = asdict(self.settings)
         for field in fields(TrainingSettings):
             if field.name not in _FREE_TO_CHANGE and before.get(field.name) != now[field.name]:
@@ -287,12 +292,12 @@ class Trainer:
                     "name another folder, or go on with the same settings"
                 )
         try:
-            self.policy.load_state(content["policy"])
+            self.policy.load_state(policy)
         except (RuntimeError, KeyError) as error:
             raise ValueError(f"{path}: is of another policy: {_first_line(error)}; name another folder") from error
-        self.done, self._seconds, self._first = content["done"], content["seconds"], content["first"]
-        self._optimizer.load_state_dict(content["optimizer"])
-        self._chance.set_state(content["chance"])
+        self.done, self._seconds, self._first = done, seconds, first
+        self._optimizer.load_state_dict(optimizer)
+        self._chance.set_state(chance)
 
 
 def _copied(state: Any) -> Any:

@@ -91,6 +91,7 @@ def test_a_step_that_is_not_good_enough_ends_it(
     assert made.reward == reward and [*made.outcomes] == ["idea"]
     record = json.loads((made.folder / "series.json").read_text())
     assert record["not_begun"] == ["work", "end"] and record["steps"][0]["reached"] is False
+    assert record["steps"][0]["unmet"] == {"Score": {"least": 2.0, "value": 1.0 if "1" in idea else None}}
     with pytest.raises(OutputError, match="does not exist yet"):
         played(folder, Team({}), cache)
 

@@ -102,6 +102,13 @@ def test_grammars_that_cannot_be(commands: list[Command], message: str) -> None:
         ActionGrammar(commands)
 
 
+def test_a_word_that_is_not_shown() -> None:
+    """Is told with those that are."""
+    grammar = ActionGrammar([Command(name="a", render="".join)], shown_words=("x",), show=lambda observation, reward: ["y"])
+    with pytest.raises(ValueError, match="'y', which is none of the shown_words: x"):
+        grammar.observe("", 0.0)
+
+
 def test_a_slot_that_permits_nothing() -> None:
     """Is told with its command and what stands before it."""
     grammar = ActionGrammar([Command(name="a", slots=[("x",), ("y",)], permits=lambda words: "y" not in words, render="".join)])
