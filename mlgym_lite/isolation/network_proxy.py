@@ -243,7 +243,7 @@ def _listen(listener: socket.socket, folder: Path, group: int | None) -> None:
         for place in (path, folder):
             os.chown(place, -1, group)
         folder.chmod(0o750)
-    listener.listen(128)
+    listener.listen(1024)
     listener.setblocking(False)
 
 
