@@ -43,7 +43,8 @@ class LanguageModelPolicy:
         `system` comes before the instruction. `action_of` turns a reply into the shell input.
 
         Raises:
-            ValueError: The temperature is not above 0, or the tokenizer has no token that ends a sequence.
+            ValueError: The temperature is not above 0, or the tokenizer has no token that ends a sequence, or has a chat template
+                that leaves out messages.
         """
         from transformers import GenerationConfig
 
@@ -166,6 +167,8 @@ class LanguageModelPolicy:
         roles = ("user", "assistant", "user")
         messages = [*system, *({"role": role, "content": mark} for role, mark in zip(roles, _MARKS, strict=True))]
         text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        if missing := [role for role, mark in zip(roles, _MARKS, strict=True) if mark not in text]:
+            raise ValueError(f"the tokenizer's chat template leaves out what the {missing[0]} says")
         first, reply, shown = _MARKS
         before, _, rest = text.partition(first)
         return before, rest.partition(reply)[2].partition(shown)[0], text.partition(shown)[2]

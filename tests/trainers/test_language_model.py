@@ -128,5 +128,9 @@ def test_folders_that_hold_no_model(tmp_path: Path, model_folder: Path) -> None:
     """Are told by name; nothing is asked of a network."""
     with pytest.raises(FileNotFoundError, match="is no folder"):
         LanguageModelPolicy.load(tmp_path / "absent")
+    policy = policy_of(model_folder)
+    policy.tokenizer.chat_template = "{% for message in messages if message.role == 'user' %}{{ message.content }}{% endfor %}"
+    with pytest.raises(ValueError, match="leaves out what the assistant says"):
+        LanguageModelPolicy(policy.model, policy.tokenizer)
     with pytest.raises(ValueError, match="temperature=0"):
         LanguageModelPolicy.load(model_folder, temperature=0)
