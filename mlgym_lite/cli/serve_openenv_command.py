@@ -22,7 +22,11 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 @click.option(
     "--reward", default="final", show_default=True, type=click.Choice(["final", "improvement"]), help="docs/gymnasium.md."
 )
-@click.option("--runs", type=shared.PATH, help="Keep every run directory in this folder (default: keep none).")
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep every run directory in this folder (default: keep none).",
+)
 @shared.sandbox_options
 @shared.quiet
 def command(task: str, host: str, port: int, sessions: int, reward: Any, runs: Path | None, quiet: bool, **options: Any) -> None:

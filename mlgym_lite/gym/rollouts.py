@@ -182,9 +182,13 @@ def collect(
 
     Raises:
         MLGymLiteError: An environment failed; all of them are closed then, as they are at the end.
-        ValueError: The policy sampled something else than one action of some tokens for each context.
+        ValueError: The policy sampled something else than one action of some tokens for each context, or two episodes were given
+            one environment.
+        TypeError: They were given something that is no task's environment.
     """
-    environments = [make_environment() for _ in range(len(seeds) * group_size)]
+    environments = [_plain(make_environment()) for _ in range(len(seeds) * group_size)]
+    if len({*map(id, environments)}) < len(environments):
+        raise ValueError("make_environment gave one environment twice; each episode needs one of its own")
     chosen = [(group, seed) for group, seed in enumerate(seeds) for _ in range(group_size)]
     try:
         with ThreadPoolExecutor(workers) as pool:
@@ -198,6 +202,14 @@ def collect(
     finally:
         for environment in environments:
             environment.close()
+
+
+def _plain(environment: Any) -> TaskEnvironment:
+    """Without what gymnasium.make wraps around it."""
+    found = getattr(environment, "unwrapped", environment)
+    if not isinstance(found, TaskEnvironment):
+        raise TypeError(f"make_environment gave a {type(found).__name__}; expected a TaskEnvironment")
+    return found
 
 
 def _collected(

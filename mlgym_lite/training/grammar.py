@@ -57,8 +57,8 @@ class ActionGrammar:
         for command in commands:
             if unknown := [name for name in command.after if name not in names]:
                 raise ValueError(f"the command {command.name!r} comes after {unknown[0]!r}, which is none of {', '.join(names)}")
-            if not all(command.slots):
-                raise ValueError(f"the command {command.name!r} has a slot without words")
+            if any(isinstance(slot, str) or not slot for slot in command.slots):
+                raise ValueError(f"the command {command.name!r} has a slot without words; expected a list of words for each")
         if len({*shown_words}) < len(shown_words):
             raise ValueError(f"a word is twice among those that are shown: {', '.join(shown_words)}")
         said = list(dict.fromkeys(word for command in commands for slot in command.slots for word in slot))
@@ -104,6 +104,8 @@ class ActionGrammar:
     def observe(self, observation: str, reward: float) -> list[int]:
         """The tokens that show what an action printed and its reward; raises ValueError for a word that is none of them."""
         words = self._show(observation, reward)
+        if isinstance(words, str):
+            raise ValueError(f"show gave the text {words!r}; expected a list of words")
         if unknown := [word for word in words if word not in self._shown]:
             raise ValueError(f"show gave {unknown[0]!r}, which is none of the shown_words: {', '.join(self._shown)}")
         return [self._shown[word] for word in words]

@@ -78,10 +78,12 @@ class GrammarPolicy:
 
     def state(self) -> dict[str, Any]:
         """Its weights, and where its random numbers are."""
-        return {"network": self.network.state_dict(), "chance": self._chance.get_state()}
+        return {"network": self.network.state_dict(), "chance": self._chance.get_state(), "words": list(self._grammar.words)}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go back to a state; raises RuntimeError where it is of another size."""
+        """Go back to a state; raises RuntimeError or ValueError where it is of another size or grammar."""
+        if state["words"] != list(self._grammar.words):
+            raise ValueError("its grammar has other words")
         self.network.load_state_dict(state["network"])
         self._chance.set_state(state["chance"])
 

@@ -27,7 +27,7 @@ import torch
 from mlgym_lite.gym.environment import TaskEnvironment
 from mlgym_lite.gym.rollouts import Rollout, TokenPolicy, collect, write_rollouts
 from mlgym_lite.training.batches import Batch, TokenScores
-from mlgym_lite.training.curves import UPDATES, Update, read_updates
+from mlgym_lite.training.curves import UPDATES, Update
 from mlgym_lite.training.objectives import (
     ALGORITHMS,
     Algorithm,
@@ -142,6 +142,8 @@ class Trainer:
         self._chance = torch.Generator().manual_seed(settings.seed)
         self._first = _copied(policy.state()) if settings.kl else None
         self._seconds = 0.0
+        self._updates: list[Update] = []
+        self._task: str | None = None
         self.done = 0
         """Updates that are done."""
 
@@ -150,7 +152,7 @@ class Trainer:
 
         Raises:
             MLGymLiteError: An environment failed; the last update's checkpoint stands.
-            ValueError: The folder's training had other settings, or its files are none of a training's.
+            ValueError: The folder's training had other settings, another policy or task, or its checkpoint is none.
             FloatingPointError: The loss or its gradient is no number; the policy is as it was before that step.
             FileExistsError: Another trainer is at work in the folder.
             OSError: The folder cannot be written.
@@ -164,16 +166,21 @@ class Trainer:
                 update = self._learn(rollouts, begun)
                 self._keep(update, rollouts)
                 self._on_update(update)
-        return read_updates(self.folder / UPDATES)
+        return list(self._updates)
 
     def _play(self) -> list[Rollout]:
         settings = self.settings
         first = (settings.seed * _SEEDS_OF_AN_UPDATE + self.done * settings.groups) % 2**31
         seeds = [(first + group) % 2**31 for group in range(settings.groups)]
-        return collect(
+        rollouts = collect(
             self.policy, self._make_environment, seeds, group_size=settings.group_size,
             most_turns=settings.most_turns, most_tokens=settings.most_tokens, workers=settings.workers,
         )  # fmt: skip
+        task = f"{rollouts[0].task}, {rollouts[0].variant}"
+        if self._task not in (None, task):
+            raise ValueError(f"{self.folder}: was trained on {self._task}, not on {task}; name another folder")
+        self._task = task
+        return rollouts
 
     def _learn(self, rollouts: list[Rollout], begun: float) -> Update:
         settings = self.settings
@@ -246,10 +253,12 @@ class Trainer:
             path.unlink(missing_ok=True)  # of an update that was cut off
             write_rollouts(path, rollouts)
         with (self.folder / UPDATES).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(update)) + "\n")
+            file.write(_line(update))
+        self._updates.append(update)
         content = {
-            "settings": asdict(self.settings), "done": self.done, "seconds": self._seconds, "policy": self.policy.state(),
-            "first": self._first, "optimizer": self._optimizer.state_dict(), "chance": self._chance.get_state(),
+            "settings": asdict(self.settings), "task": self._task, "updates": [asdict(one) for one in self._updates],
+            "done": self.done, "seconds": self._seconds, "policy": self.policy.state(), "first": self._first,
+            "optimizer": self._optimizer.state_dict(), "chance": self._chance.get_state(),
         }  # fmt: skip
         aside = self.folder / f"{CHECKPOINT}.new"
         with aside.open("wb") as file:
@@ -259,18 +268,15 @@ class Trainer:
         aside.replace(self.folder / CHECKPOINT)
 
     def _go_on(self) -> None:
-        """Take on the folder's checkpoint, if there is one, and leave out updates that it does not know."""
+        """Take on the folder's checkpoint, if there is one; what else the folder says of updates is written anew from it."""
         path = self.folder / CHECKPOINT
         if path.exists():
             self._take_on(path)
         else:
-            self.done, self._seconds = 0, 0.0
-        updates = self.folder / UPDATES
-        if updates.exists():
-            kept = [update for update in read_updates(updates) if update.update <= self.done]
-            aside = updates.with_suffix(".new")
-            aside.write_text("".join(json.dumps(asdict(update)) + "\n" for update in kept), encoding="utf-8")
-            aside.replace(updates)
+            self.done, self._seconds, self._updates = 0, 0.0, []
+        aside = self.folder / f"{UPDATES}.new"
+        aside.write_text("".join(map(_line, self._updates)), encoding="utf-8")
+        aside.replace(self.folder / UPDATES)
 
     def _take_on(self, path: Path) -> None:
         try:
@@ -278,6 +284,7 @@ class Trainer:
             before = dict(content["settings"])
             first, optimizer, chance = content["first"], content["optimizer"], content["chance"]
             done, seconds, policy = int(content["done"]), float(content["seconds"]), content["policy"]
+            updates, task = [Update(**update) for update in content["updates"]], content["task"]
         except OSError:
             raise
         except Exception as error:  # what torch raises for a file that is none of its own is of every kind
@@ -293,11 +300,16 @@ class Trainer:
                 )
         try:
             self.policy.load_state(policy)
-        except (RuntimeError, KeyError) as error:
+        except (RuntimeError, KeyError, ValueError) as error:
             raise ValueError(f"{path}: is of another policy: {_first_line(error)}; name another folder") from error
         self.done, self._seconds, self._first = done, seconds, first
+        self._updates, self._task = updates, task
         self._optimizer.load_state_dict(optimizer)
         self._chance.set_state(chance)
+
+
+def _line(update: Update) -> str:
+    return json.dumps(asdict(update)) + "\n"
 
 
 def _copied(state: Any) -> Any:

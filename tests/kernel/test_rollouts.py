@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import gymnasium
 import pytest
 from tiny_task import TASK_TOML
 
@@ -154,6 +155,13 @@ def test_what_goes_wrong_ends_all(
 
     with pytest.raises(ValueError, match="an action of 0 tokens"):
         collect(Silent(), make(), [1])
+    one = make()()
+    with pytest.raises(ValueError, match="one environment twice"):
+        collect(Writer(), lambda: one, [1, 2])
+    with pytest.raises(TypeError, match="gave a int"):
+        collect(Writer(), lambda: 3, [1])  # type: ignore[arg-type, return-value]
+    wrapped = collect(Writer(), lambda: gymnasium.wrappers.OrderEnforcing(make()()), [1])  # type: ignore[arg-type, return-value]
+    assert wrapped[0].stop_reason == "terminated"
     assert not list((tmp_path / "temporary").iterdir())
 
 

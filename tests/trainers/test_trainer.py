@@ -94,6 +94,19 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(make: Make, tmp_path: Path)
         trained(make, tmp_path / "parts", permute_advantages=True, epochs=2)
 
 
+def test_another_task_or_grammar_is_refused(make: Make, make_task: Callable[..., Path], tmp_path: Path) -> None:
+    """In a folder that was trained on one, also where the grammar has as many words."""
+    trained(make, tmp_path / "folder", updates=1)
+    other = make_task("other")
+    with pytest.raises(ValueError, match="was trained on tiny, full, not on other, full"):
+        trained(lambda **options: lambda: TaskEnvironment(other, **options), tmp_path / "folder", updates=2)
+    names = [f"word {number}" for number in range(GRAMMAR.size - 1)]
+    words = ActionGrammar([Command(name=name, render="".join) for name in names])
+    settings = TrainingSettings(updates=2, group_size=8, learning_rate=0.03, entropy=0.0)
+    with pytest.raises(ValueError, match="is of another policy: its grammar has other words"):
+        Trainer(GrammarPolicy(words), make(), settings, tmp_path / "folder").train()
+
+
 def test_a_failure_keeps_the_last_checkpoint(make: Make, make_task: Callable[..., Path], tmp_path: Path) -> None:
     """And the next call goes on from it; a folder where another trainer is at work is refused."""
     trained(make, tmp_path / "folder", updates=1)
@@ -174,6 +187,8 @@ def test_a_folder_is_read_when_training_begins(make: Make, tmp_path: Path) -> No
         for count in (1, 2)
     ]
     assert [[one.update for one in trainer.train()] for trainer in both] == [[1], [1, 2]]
+    (tmp_path / "updates.jsonl").unlink()
+    assert [one.update for one in both[1].train()] == [1, 2] == [one.update for one in read_updates(tmp_path / "updates.jsonl")]
     (tmp_path / "checkpoint.pt").unlink()
     assert [one.update for one in both[1].train()] == [1, 2]
     (tmp_path / "checkpoint.pt").write_bytes(b"no checkpoint")
