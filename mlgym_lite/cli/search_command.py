@@ -73,7 +73,6 @@ def _search(task: Any, method: Any, policy: ModelPolicy, own: dict[str, Any], se
     from mlgym_lite.errors import AgentError
     from mlgym_lite.search.searches import search
     from mlgym_lite.search.space import EpisodeSpace
-    from mlgym_lite.search.tree import best_of
 
     steps = own.pop("steps")
     episode = Episode(task, settings=settings, agent=f"search-{method}", model=policy.model, on_progress=progress.line)
@@ -82,15 +81,13 @@ def _search(task: Any, method: Any, policy: ModelPolicy, own: dict[str, Any], se
         told = _Told(progress, task, steps)
         space = EpisodeSpace(episode, steps=steps, usage=policy.take_usage, on_state=told.state)
         try:
-            root = search(method, space, policy, seed=settings.seed, **own)
+            search(method, space, policy, seed=settings.seed, **own)
         except AgentError as error:
             outcome = space.fail(error)
             if outcome.score is not None:
                 progress.line(f"the best state is scored all the same: {task.metric} {number(outcome.score)}")
             raise
-        best = best_of(root).state
-        assert best is not None
-        return space.submit(best)
+        return space.submit(space.best or space.first)
 
 
 class _Told:

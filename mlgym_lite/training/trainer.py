@@ -10,7 +10,6 @@ it is in. Episodes are those of `collect`: real sandboxes, real gradings.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
@@ -26,6 +25,7 @@ import torch
 
 from mlgym_lite.gym.environment import TaskEnvironment
 from mlgym_lite.gym.rollouts import Rollout, TokenPolicy, collect, write_rollouts
+from mlgym_lite.isolation.marked_folders import take
 from mlgym_lite.training.batches import Batch, TokenScores
 from mlgym_lite.training.curves import UPDATES, Update
 from mlgym_lite.training.objectives import (
@@ -141,11 +141,13 @@ class Trainer:
         self._optimizer = torch.optim.Adam(policy.parameters(), lr=settings.learning_rate)
         self._chance = torch.Generator().manual_seed(settings.seed)
         self._first = _copied(policy.state()) if settings.kl else None
-        self._seconds = 0.0
         self._updates: list[Update] = []
         self._task: str | None = None
-        self.done = 0
-        """Updates that are done."""
+
+    @property
+    def done(self) -> int:
+        """How many updates are done."""
+        return len(self._updates)
 
     def train(self) -> list[Update]:
         """Begin in a new folder, or go on in one with a checkpoint; all of the folder's updates come back.
@@ -195,10 +197,10 @@ class Trainer:
         for _ in range(settings.epochs):
             told = self._step(batch, advantages, reference)
         scores = [rollout.score for rollout in rollouts if rollout.score is not None]
-        self.done += 1
-        self._seconds += time.perf_counter() - begun
+        number = self.done + 1
+        seconds = (self._updates[-1].seconds if self._updates else 0.0) + time.perf_counter() - begun
         return Update(
-            update=self.done, episodes=self.done * len(rollouts), seconds=self._seconds, reward=fmean(rewards),
+            update=number, episodes=number * len(rollouts), seconds=seconds, reward=fmean(rewards),
             score=fmean(scores) if scores else None, scored=len(scores) / len(rollouts),
             turns=fmean(len(rollout.turns) for rollout in rollouts), **told,
         )  # fmt: skip
@@ -257,8 +259,8 @@ class Trainer:
         self._updates.append(update)
         content = {
             "settings": asdict(self.settings), "task": self._task, "updates": [asdict(one) for one in self._updates],
-            "done": self.done, "seconds": self._seconds, "policy": self.policy.state(), "first": self._first,
-            "optimizer": self._optimizer.state_dict(), "chance": self._chance.get_state(),
+            "policy": self.policy.state(), "first": self._first, "optimizer": self._optimizer.state_dict(),
+            "chance": self._chance.get_state(),
         }  # fmt: skip
         aside = self.folder / f"{CHECKPOINT}.new"
         with aside.open("wb") as file:
@@ -273,7 +275,7 @@ class Trainer:
         if path.exists():
             self._take_on(path)
         else:
-            self.done, self._seconds, self._updates = 0, 0.0, []
+            self._updates = []
         aside = self.folder / f"{UPDATES}.new"
         aside.write_text("".join(map(_line, self._updates)), encoding="utf-8")
         aside.replace(self.folder / UPDATES)
@@ -283,8 +285,7 @@ class Trainer:
             content = torch.load(path, weights_only=True, map_location="cpu")
             before = dict(content["settings"])
             first, optimizer, chance = content["first"], content["optimizer"], content["chance"]
-            done, seconds, policy = int(content["done"]), float(content["seconds"]), content["policy"]
-            updates, task = [Update(**update) for update in content["updates"]], content["task"]
+            updates, task, policy = [Update(**update) for update in content["updates"]], content["task"], content["policy"]
         except OSError:
             raise
         except Exception as error:  # what torch raises for a file that is none of its own is of every kind
@@ -302,8 +303,7 @@ class Trainer:
             self.policy.load_state(policy)
         except (RuntimeError, KeyError, ValueError) as error:
             raise ValueError(f"{path}: is of another policy: {_first_line(error)}; name another folder") from error
-        self.done, self._seconds, self._first = done, seconds, first
-        self._updates, self._task = updates, task
+        self._updates, self._task, self._first = updates, task, first
         self._optimizer.load_state_dict(optimizer)
         self._chance.set_state(chance)
 
@@ -323,10 +323,8 @@ def _copied(state: Any) -> Any:
 def _only_one(folder: Path) -> Iterator[None]:
     """Hold a folder while a trainer is at work in it."""
     with (folder / ".training.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FileExistsError(f"{folder}: another trainer is at work in it") from None
+        if not take(file.fileno(), folder):
+            raise FileExistsError(f"{folder}: another trainer is at work in it")
         yield
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gymnasium
 import pytest
-from tiny_task import TASK_TOML
+from tiny_environments import tiny_environments
 
 from mlgym_lite.errors import GraderError
 from mlgym_lite.gym.environment import TaskEnvironment
@@ -59,11 +58,8 @@ def make(
     make_task: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, cache: Path, tmp_path: Path
 ) -> Callable[..., Callable[[], TaskEnvironment]]:
     """Makes environments of the tiny task, whose goal is 5 and whose baseline is 1."""
-    monkeypatch.setenv("MLGYM_LITE_CACHE", str(cache))
-    (tmp_path / "temporary").mkdir(mode=0o755)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    task = make_task(toml=TASK_TOML.replace("validations = 3", "validations = 9\ngoal = 5.0"))
-    return lambda **options: lambda: TaskEnvironment(task, reward="improvement", **options)
+    environments = tiny_environments(make_task, monkeypatch, cache, tmp_path)
+    return lambda **options: environments(reward="improvement", **options)
 
 
 def test_tokens_are_kept_as_they_were_sampled(make: Callable[..., Callable[[], TaskEnvironment]], tmp_path: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from optional_packages import left_out
-from tiny_task import TASK_TOML
+from tiny_environments import tiny_environments
 
 collect_ignore_glob = left_out("trainers", ("torch", "transformers", "trl", "verifiers"))
 
@@ -19,13 +18,8 @@ def make(
     make_task: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, cache: Path, tmp_path: Path
 ) -> Callable[..., Callable[[], Any]]:
     """Makes environments of the tiny task, whose goal is 5 and whose baseline is 1."""
-    from mlgym_lite.gym.environment import TaskEnvironment
-
-    monkeypatch.setenv("MLGYM_LITE_CACHE", str(cache))
-    (tmp_path / "temporary").mkdir(mode=0o755)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    task = make_task(toml=TASK_TOML.replace("validations = 3", "validations = 9\ngoal = 5.0"))
-    return lambda **options: lambda: TaskEnvironment(task, **options)
+    maker: Callable[..., Callable[[], Any]] = tiny_environments(make_task, monkeypatch, cache, tmp_path)
+    return maker
 
 
 @pytest.fixture(scope="session")
