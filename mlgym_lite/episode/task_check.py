@@ -1,8 +1,9 @@
 """Checking a task: its baseline must be scored, an empty submission must not be, and no cheat may gain anything.
 
 Each check is an episode of its own. A cheat is a script in the task's cheats/ folder; it runs in the agent's sandbox and then
-submits. It has gained when it is scored better than the baseline by more than the task's `score_noise`. On request the better
-method is checked too: solution/better.sh must gain, or the task cannot tell methods apart.
+submits. It has gained when it is scored better than the baseline by more than the task's `score_noise`: than the score task.toml
+states, which has no noise of its own, or where it states none than the one just measured. On request the better method is checked
+too: solution/better.sh must gain, or the task cannot tell methods apart.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class _Checker:
         baseline = self._result("baseline", self._baseline)
         yield baseline
         yield self._result("empty submission", self._empty)
-        score = baseline.score
+        score = None if baseline.score is None else self._reference(baseline.score)
         if better:
             yield self._result("better method", lambda: self._better(score))
         scripts = sorted((self._task.folder / "cheats").glob("*.sh"))
@@ -159,6 +160,11 @@ class _Checker:
         expected, noise = stated[self._task.metric], self._task.score_noise(variant)
         close = abs(score - expected) <= noise + 1e-9 * abs(expected)
         return _Verdict(passed=close, score=score, detail=f"stated as {expected:.6g}, may differ by {noise:g}")
+
+    def _reference(self, measured: float) -> float:
+        """Return the score to gain over."""
+        stated = self._task.stated_baseline(self._settings.variant)
+        return measured if stated is None else stated[self._task.metric]
 
     def _empty(self) -> _Verdict:
         try:

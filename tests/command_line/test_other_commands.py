@@ -121,6 +121,20 @@ def test_check_catches_a_score_that_can_be_forged(mlgym: Program, make_task: Mak
 
 
 @pytest.mark.kernel
+def test_check_compares_with_the_score_that_is_stated(mlgym: Program, make_task: Make) -> None:
+    """A baseline measured low by chance does not make a cheat look like a gain; one that is measured high hides none."""
+    grader = 'printf \'{"Score": %s}\' "$(cat /submission/answer.txt)" > /logs/verifier/reward.json\n'
+    cheats = {"cheats/alike.sh": "echo 1.09 > answer.txt\n", "cheats/gain.sh": "echo 1.11 > answer.txt\n"}
+    for name, measured in (("low", 0.91), ("high", 1.09)):
+        folder = make_task(name, grader=grader, files=cheats | {"solution/solve.sh": f"echo {measured} > answer.txt\n"})
+        file = folder / "task.toml"
+        file.write_text(file.read_text().replace("[metadata.mlgym_lite]\n", "[metadata.mlgym_lite]\nscore_noise = 0.1\n"))
+        ended = mlgym("check", folder)
+        ended.told_one_error(14, "1 of 5 checks failed", "gain.sh: gained over the baseline")
+        assert f"ok   {name}: baseline: {measured}" in ended.err
+
+
+@pytest.mark.kernel
 def test_check_runs_the_better_method_where_asked(mlgym: Program, make_task: Make) -> None:
     """`--better` passes where solution/better.sh gains, and says so where it does not, fails or is missing."""
     grader = 'printf \'{"Score": %s}\' "$(cat /submission/answer.txt)" > /logs/verifier/reward.json\n'
