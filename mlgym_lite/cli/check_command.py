@@ -35,11 +35,15 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Check TASKS: the task file, the baseline, an empty submission, and every script in cheats/."""
+    """Check TASKS: the task file, the baseline, an empty submission, and every script in cheats/.
+
+    Of a task of several steps this is done for each, from what the baseline of the step before left.
+    """
     from mlgym_lite.cli.printing import harmless, number, one_line, print_json
     from mlgym_lite.config.places import places
     from mlgym_lite.config.run_settings import IsolationChoice, RunSettings
-    from mlgym_lite.config.task_file import Variant, load_task
+    from mlgym_lite.config.series_file import Series, has_steps, load_series
+    from mlgym_lite.config.task_file import Task, Variant, load_task
     from mlgym_lite.episode.task_check import check_task
     from mlgym_lite.errors import CheckError, TaskError
     from mlgym_lite.shipped_files import shipped_task_names
@@ -50,10 +54,11 @@ def command(
     choice = cast(IsolationChoice, isolation)
     settings = RunSettings(variant=cast(Variant, variant), isolation=choice, data=data, **shared.network_settings(options))
     results: list[CheckResult] = []
-    loaded, problems = [], []
+    loaded: list[Task | Series] = []
+    problems: list[str] = []
     for name in names:
         try:
-            loaded.append(load_task(name))
+            loaded.append(load_series(name) if has_steps(name) else load_task(name))
         except TaskError as error:
             problems.append(str(error))
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 from mlgym_lite.errors import MLGymLiteError
 
 if TYPE_CHECKING:
+    from mlgym_lite.cli.agent_choice import AgentOptions
+    from mlgym_lite.config.run_settings import RunSettings
+    from mlgym_lite.config.series_file import Series
     from mlgym_lite.config.task_file import Task
     from mlgym_lite.episode.outcome import Outcome
     from mlgym_lite.episode.resumption import Resumption
@@ -26,14 +29,12 @@ def play(
     invocation: Mapping[str, Any] | None = None,
 ) -> int:
     """Run it, or the rest of it, print how it ended, and give the exit status; `options` are those of `mlgym-lite run`."""
-    from mlgym_lite.cli import options as shared
-    from mlgym_lite.cli.agent_choice import AgentOptions, choose_agent
+    from mlgym_lite.cli.agent_choice import choose_agent
     from mlgym_lite.cli.printing import Progress
     from mlgym_lite.config.places import places
     from mlgym_lite.episode.runner import run_episode
 
-    asked = AgentOptions(**{name: options[name] for name in _AGENT_OPTIONS})
-    settings = shared.run_settings({name: value for name, value in options.items() if name not in _AGENT_OPTIONS})
+    asked, settings = _asked(options)
     cache = places(data=settings.data).cache
     progress = Progress(quiet=quiet)
     chosen = choose_agent(asked, task, progress, cache)
@@ -50,6 +51,51 @@ def play(
     finally:
         progress.stop()
     return tell_outcome(outcome, as_json=as_json, quiet=quiet)
+
+
+def play_series(series: Series, options: Mapping[str, Any], *, as_json: bool, quiet: bool) -> int:
+    """Run a task of several steps, print how each and the whole ended, and give the last one's exit status."""
+    from mlgym_lite.cli.agent_choice import choose_agent
+    from mlgym_lite.cli.endings import exit_status
+    from mlgym_lite.cli.printing import Progress, print_json, print_outcome, print_series
+    from mlgym_lite.config.places import places
+    from mlgym_lite.episode.series import SeriesRun
+
+    asked, settings = _asked(options)
+    cache = places(data=settings.data).cache
+    progress = Progress(quiet=quiet)
+    chosen = choose_agent(asked, series.steps[0].task, progress, cache)
+    run = SeriesRun(series, settings)
+    status = 0
+    try:
+        for step in run.steps():
+            if step is not series.steps[0] and chosen.agent.name != "scripted":  # whose actions go on in the next step
+                chosen = choose_agent(asked, step.task, progress, cache)
+            outcome = run.play(step, chosen.agent, cache=cache, listeners=chosen.listeners, services=chosen.services)
+            status = exit_status(outcome)
+            if not quiet:
+                progress.stop()
+                print_outcome(outcome)
+    except (MLGymLiteError, KeyboardInterrupt):
+        progress.tell_record()
+        raise
+    finally:
+        progress.stop()
+    if as_json:
+        print_json(run.record())
+    if not quiet:
+        print_series(run)
+    sys.stdout.flush()
+    return status
+
+
+def _asked(options: Mapping[str, Any]) -> tuple[AgentOptions, RunSettings]:
+    """What the options of `mlgym-lite run` say of the agent, and of everything else."""
+    from mlgym_lite.cli import options as shared
+    from mlgym_lite.cli.agent_choice import AgentOptions
+
+    asked = AgentOptions(**{name: options[name] for name in _AGENT_OPTIONS})
+    return asked, shared.run_settings({name: value for name, value in options.items() if name not in _AGENT_OPTIONS})
 
 
 def tell_outcome(outcome: Outcome, *, as_json: bool, quiet: bool) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlgym_lite.episode.engine import Episode
     from mlgym_lite.episode.outcome import Outcome, Step
     from mlgym_lite.episode.runner import Listeners
+    from mlgym_lite.episode.series import SeriesRun
 
 _SHOWN_COMMAND = 60
 
@@ -148,4 +149,21 @@ def print_outcome(outcome: Outcome) -> None:
         f"{isolation['mechanism']}, limits by {isolation['limits']}" + _weaker(isolation["weakened"])
     )
     lines.append(f"record: {result['run_directory']}")
+    click.echo(harmless("\n".join(lines)), err=True)
+
+
+def print_series(run: SeriesRun) -> None:
+    """The end of a task of several steps, for a person."""
+    record = run.record()
+    lines = [
+        f"{step['name']}: {metric} = {number(unmet['value'])}, and min_reward asks for {number(unmet['least'])}"
+        for step in record["steps"]
+        for metric, unmet in step["unmet"].items()
+        if step["score"] is not None
+    ]
+    if record["not_begun"]:
+        lines.append(f"not begun: {', '.join(record['not_begun'])}")
+    how = "the last step's score" if record["multi_step_reward_strategy"] == "final" else "the mean of the steps' scores"
+    lines.append(f"{record['task']}: reward {number(record['reward'])}, {how}")
+    lines.append(f"record: {run.outcome.folder / 'series.json'}")
     click.echo(harmless("\n".join(lines)), err=True)

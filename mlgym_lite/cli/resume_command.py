@@ -28,7 +28,9 @@ def command(run_directory: Path, as_json: bool, quiet: bool) -> int:
     resumption = read_resumption(run_directory)
     recorded = resumption.run
     if not recorded.get("invocation"):
-        raise ActionsError(f"{run_directory}: was not begun by `mlgym-lite run`; Episode.resume goes on with it in Python")
+        raise ActionsError(
+            f"{run_directory}: was not begun by `mlgym-lite run`, or is one step of several; Episode.resume goes on with it"
+        )
     options = from_invocation(recorded["invocation"])
     task = load_task(options.pop("task"))
     if recorded["task"]["digest"] != task.digest:

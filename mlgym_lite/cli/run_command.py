@@ -35,11 +35,16 @@ from mlgym_lite.cli import options as shared
 def command(task: str, as_json: bool, quiet: bool, **options: Any) -> int:
     """Run one episode of TASK: a task.toml, its folder, or a shipped task's name.
 
-    Exit status 0: the episode was scored.
+    A task of several steps is played step by step, each an episode with an agent of its own.
+
+    Exit status 0: the episode was scored; of several steps, the last one that was begun.
     """
     from mlgym_lite.cli.invocation import as_invocation
-    from mlgym_lite.cli.playing import play
+    from mlgym_lite.cli.playing import play, play_series
+    from mlgym_lite.config.series_file import has_steps, load_series
     from mlgym_lite.config.task_file import load_task
 
+    if has_steps(task):
+        return play_series(load_series(task), options, as_json=as_json, quiet=quiet)
     loaded = load_task(task)
     return play(loaded, options, as_json=as_json, quiet=quiet, invocation=as_invocation(loaded.folder, options))

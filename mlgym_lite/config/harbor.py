@@ -40,7 +40,7 @@ _ONE_USER = BeforeValidator(Refusal("the sandbox has one user"))
 _NO_NETWORK = 'a grader has no network; leave the key out or write network_mode = "no-network"'
 _OLD_SWITCH = 'write network_mode = "public"'
 _NoService = Annotated[Any, BeforeValidator(Refusal("a sandbox holds one shell and no services"))]
-_NoSteps = Annotated[Any, BeforeValidator(Refusal("several steps are run from Python (docs/tasks/several-steps.md)"))]
+_WithSteps = Annotated[Any, BeforeValidator(Refusal("goes with [[steps]], of which there are none"))]
 _OwnSandbox = Annotated[Any, BeforeValidator(Refusal("grading has a sandbox of its own, made by this project"))]
 _Docker = Annotated[Any, BeforeValidator(Refusal("there is no Docker here; state requirements under [metadata.mlgym_lite]"))]
 _Megabytes = Annotated[Any, BeforeValidator(Refusal("write memory_mb or storage_mb, a whole number of MiB"))]
@@ -258,8 +258,7 @@ class TaskFile(Table):
     version: SchemaVersion | None = None
     source: str | None = None
     artifacts: Annotated[list[Annotated[Artifact, BeforeValidator(_as_artifact)]], Field(min_length=1)]
-    multi_step_reward_strategy: _NoSteps = None
-    steps: _NoSteps = None
+    multi_step_reward_strategy: _WithSteps = None
     task: TaskTable | None = None
     metadata: MetadataTable
     agent: AgentTable = AgentTable()

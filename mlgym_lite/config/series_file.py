@@ -66,6 +66,14 @@ class Series:
     steps: tuple[SeriesStep, ...]
 
 
+def has_steps(reference: str | Path) -> bool:
+    """Whether it is a task of several steps, sound or not; raises TaskError where there is no such file."""
+    try:
+        return "steps" in read_toml(find_task_file(reference))
+    except TomlProblems:  # who loads it tells them
+        return False
+
+
 def load_series(reference: str | Path) -> Series:
     """Read a task of several steps by its task.toml or folder; raises TaskError with every mistake found."""
     file = find_task_file(reference)

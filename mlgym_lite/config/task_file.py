@@ -135,8 +135,8 @@ def load_task(reference: str | Path) -> Task:
     content: TaskFile | None = None
     try:
         raw = read_toml(file)
-        if raw.get("steps"):
-            hint = f"{file}: steps: several steps are run from Python, by run_series (docs/tasks/several-steps.md)"
+        if "steps" in raw:
+            hint = f"{file}: steps: only `run`, `check` and Python's run_series take several (docs/tasks/several-steps.md)"
             raise TaskError(f"{folder} is no task of one step:", (hint,))
         problems += path_problems(folder, raw, str(file))
         content = parse(TaskFile, _with_docker_hint(folder, raw), str(file))

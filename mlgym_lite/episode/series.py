@@ -8,7 +8,7 @@ working directory and exported variables do.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -56,44 +56,84 @@ def run_series(
         MLGymLiteError: What ended a step that is not its agent's doing; series.json tells of the steps before it.
         OutputError: The folder is there already, or cannot be made.
     """
-    folder = settings.output or new_run_path(Path("runs"), series.name, settings.variant)
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}; expected a path that does not exist yet") from error
-    run = _Run(series, folder)
-    for step in series.steps:
-        own = replace(settings, output=folder / step.task.step)
-        told = _with_end(listeners or Listeners(), run.end_of(step))
-        run_episode(step.task, make_agent(step.task), own, cache=cache, listeners=told, services=services, start=run.left)
-        if not run.goes_on:
-            break
+    run = SeriesRun(series, settings)
+    for step in run.steps():
+        run.play(step, make_agent(step.task), cache=cache, listeners=listeners, services=services)
     return run.outcome
 
 
-class _Run:
-    """A series on its way."""
+class SeriesRun:
+    """A series on its way: who takes its steps one by one plays each of them before asking for the next."""
 
-    def __init__(self, series: Series, folder: Path) -> None:
+    def __init__(self, series: Series, settings: RunSettings) -> None:
+        """Make the folder of the whole; raises OutputError where it is there already, or cannot be made."""
+        folder = settings.output or new_run_path(Path("runs"), series.name, settings.variant)
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be made: {error.strerror}; expected a path that does not exist yet") from error
         self._series = series
+        self._settings = settings
+        self._left: Snapshot | None = None
+        self._goes_on = True
         self.outcome = SeriesOutcome(reward=None, outcomes={}, folder=folder)
-        self.left: Snapshot | None = None
-        """What the next step begins with."""
-        self.goes_on = True
+        """As far as it has come."""
 
-    def end_of(self, step: SeriesStep) -> Callable[[Episode], None]:
-        """What is done when a step's episode has ended: it is recorded, and what it left is kept where another one follows."""
+    def steps(self) -> Iterator[SeriesStep]:
+        """The steps, until one does not reach what the next one needs."""
+        for step in self._series.steps:
+            self._record(begun=step)
+            yield step
+            if not self._goes_on:
+                break
 
-        def end(episode: Episode) -> None:
-            assert episode.outcome is not None
-            outcomes = {**self.outcome.outcomes, step.task.step: episode.outcome}
-            self.outcome = replace(self.outcome, reward=_reward(self._series, outcomes), outcomes=outcomes)
-            _record(self._series, self.outcome)
-            self.goes_on = reached(step, episode.outcome) and step is not self._series.steps[-1]
-            if self.goes_on:
-                self.left = replace(episode.snapshot(), step=0, validations_used=0, last_step=None)
+    def play(
+        self,
+        step: SeriesStep,
+        agent: Agent,
+        *,
+        cache: Path,
+        listeners: Listeners | None = None,
+        services: Sequence[Service] = (),
+    ) -> Outcome:
+        """One step's episode, which begins with what the one before it left."""
+        settings = replace(self._settings, output=self.outcome.folder / step.task.step)
+        told = _with_end(listeners or Listeners(), lambda episode: self._end_of(step, episode))
+        return run_episode(step.task, agent, settings, cache=cache, listeners=told, services=services, start=self._left)
 
-        return end
+    def _end_of(self, step: SeriesStep, episode: Episode) -> None:
+        """Record how a step ended, and keep what it left where another one follows."""
+        assert episode.outcome is not None
+        outcomes = {**self.outcome.outcomes, step.task.step: episode.outcome}
+        self.outcome = replace(self.outcome, reward=_reward(self._series, outcomes), outcomes=outcomes)
+        self._record(begun=step)
+        self._goes_on = reached(step, episode.outcome)
+        if self._goes_on and step is not self._series.steps[-1]:
+            self._left = left_by(episode)
+
+    def record(self) -> dict[str, Any]:
+        """What series.json holds."""
+        content: dict[str, Any] = json.loads((self.outcome.folder / RECORD).read_text(encoding="utf-8"))
+        return content
+
+    def _record(self, begun: SeriesStep) -> None:
+        steps = self._series.steps[: self._series.steps.index(begun) + 1]
+        content = {
+            "schema_version": 1,
+            "task": self._series.name,
+            "multi_step_reward_strategy": self._series.strategy,
+            "reward": self.outcome.reward,
+            "steps": [_step_record(step, self.outcome.outcomes.get(step.task.step)) for step in steps],
+            "not_begun": [step.task.step for step in self._series.steps[len(steps) :]],
+        }
+        aside = self.outcome.folder / f"{RECORD}.new"
+        aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        aside.replace(self.outcome.folder / RECORD)
+
+
+def left_by(episode: Episode) -> Snapshot:
+    """What an episode left, as a beginning with budgets of its own."""
+    return replace(episode.snapshot(), step=0, validations_used=0, last_step=None)
 
 
 def reached(step: SeriesStep, outcome: Outcome) -> bool:
@@ -113,28 +153,15 @@ def _reward(series: Series, outcomes: Mapping[str, Outcome]) -> float | None:
     return scores[-1] if series.strategy == "final" else fmean(score or 0.0 for score in scores)
 
 
-def _record(series: Series, made: SeriesOutcome) -> None:
-    steps: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "score": outcome.result["score"],
-            "reason": outcome.ending.reason,
-            "reached": reached(step, outcome),
-            "unmet": unmet(step, outcome),
-        }
-        for step, (name, outcome) in zip(series.steps, made.outcomes.items(), strict=False)
-    ]
-    content = {
-        "schema_version": 1,
-        "task": series.name,
-        "multi_step_reward_strategy": series.strategy,
-        "reward": made.reward,
-        "steps": steps,
-        "not_begun": [step.task.step for step in series.steps[len(steps) :]],
+def _step_record(step: SeriesStep, outcome: Outcome | None) -> dict[str, Any]:
+    """One step in series.json; without an outcome it goes on, or has failed, of which its result.json tells."""
+    return {
+        "name": step.task.step,
+        "score": outcome.result["score"] if outcome else None,
+        "reason": outcome.ending.reason if outcome else None,
+        "reached": outcome is not None and reached(step, outcome),
+        "unmet": unmet(step, outcome) if outcome else {},
     }
-    aside = made.folder / f"{RECORD}.new"
-    aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    aside.replace(made.folder / RECORD)
 
 
 def _with_end(listeners: Listeners, on_end: Callable[[Episode], object]) -> Listeners:

@@ -4,6 +4,8 @@ Each check is an episode of its own. A cheat is a script in the task's cheats/ f
 submits. It has gained when it is scored better than the baseline by more than the task's `score_noise`: than the score task.toml
 states, which has no noise of its own, or where it states none than the one just measured. On request the better method is checked
 too: solution/better.sh must gain, or the task cannot tell methods apart.
+
+Of a task of several steps each is checked as a task of its own, from what the baseline of the step before left.
 """
 
 from __future__ import annotations
@@ -23,9 +25,12 @@ from mlgym_lite.agents.baseline import BaselineAgent
 from mlgym_lite.agents.protocol import Agent
 from mlgym_lite.agents.scripted import ScriptedAgent
 from mlgym_lite.config.run_settings import RunSettings
+from mlgym_lite.config.series_file import Series
 from mlgym_lite.config.task_file import Task
-from mlgym_lite.episode.outcome import Outcome, Step
+from mlgym_lite.episode.engine import Episode
+from mlgym_lite.episode.outcome import Outcome, Snapshot, Step
 from mlgym_lite.episode.runner import Listeners, run_episode
+from mlgym_lite.episode.series import left_by
 from mlgym_lite.errors import GraderError, IsolationError, MLGymLiteError
 from mlgym_lite.isolation.limits import cpu_count
 from mlgym_lite.isolation.marked_folders import LOCK_NAME, TEMPORARY_PREFIX, marked
@@ -51,20 +56,34 @@ class CheckResult:
 
 
 def check_task(
-    task: Task, settings: RunSettings, cache: Path, on_result: Callable[[CheckResult], None], *, better: bool = False
+    task: Task | Series, settings: RunSettings, cache: Path, on_result: Callable[[CheckResult], None], *, better: bool = False
 ) -> list[CheckResult]:
     """Check one task, telling each result as it comes; with `better`, also that solution/better.sh beats the baseline."""
     folder = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}check-"))
     results: list[CheckResult] = []
     try:
         with marked(folder / LOCK_NAME):
-            for result in _Checker(task, settings, cache, folder).results(better):
+            for result in _results(task, settings, cache, folder, better):
                 on_result(result)
                 results.append(result)
     finally:
         if all(result.passed or result.record is None for result in results):  # what failed can be looked into
             shutil.rmtree(folder, ignore_errors=True)
     return results
+
+
+def _results(task: Task | Series, settings: RunSettings, cache: Path, folder: Path, better: bool) -> Iterator[CheckResult]:
+    """The checks of a task, or of one step after the other until a baseline is not scored."""
+    if isinstance(task, Task):
+        yield from _Checker(task, settings, cache, folder).results(better)
+        return
+    left: Snapshot | None = None
+    for step in task.steps:
+        checker = _Checker(step.task, settings, cache, folder / step.task.step, left)
+        yield from checker.results(better)
+        left = checker.left
+        if left is None:
+            break
 
 
 class _Verdict(NamedTuple):
@@ -78,11 +97,14 @@ class _Verdict(NamedTuple):
 class _Checker:
     """The checks of one task; lives for one call."""
 
-    def __init__(self, task: Task, settings: RunSettings, cache: Path, folder: Path) -> None:
+    def __init__(self, task: Task, settings: RunSettings, cache: Path, folder: Path, start: Snapshot | None = None) -> None:
         self._task = task
         self._settings = settings
         self._cache = cache
         self._folder = folder
+        self._start = start
+        self.left: Snapshot | None = None
+        """What the baseline of a step left, where it was scored."""
 
     def results(self, better: bool) -> Iterator[CheckResult]:
         """Check one thing after the other; cheats run side by side."""
@@ -92,7 +114,7 @@ class _Checker:
         score = None if baseline.score is None else self._reference(baseline.score)
         if better:
             yield self._result("better method", lambda: self._better(score))
-        scripts = sorted((self._task.folder / "cheats").glob("*.sh"))
+        scripts = sorted((self._task.own_folder / "cheats").glob("*.sh"))
         if not scripts:
             return
         if score is None:
@@ -113,7 +135,7 @@ class _Checker:
 
     def _run(self, agent: Agent, name: str, listeners: Listeners | None = None) -> Outcome:
         settings = replace(self._settings, output=self._record(name))
-        return run_episode(self._task, agent, settings, cache=self._cache, listeners=listeners)
+        return run_episode(self._task, agent, settings, cache=self._cache, listeners=listeners, start=self._start)
 
     def _record(self, name: str) -> Path:
         """The run directory of a check."""
@@ -121,8 +143,13 @@ class _Checker:
 
     def _baseline(self) -> _Verdict:
         purpose = "a task runs without it, but a check compares cheats with what it scores"
-        verdict = self._solution("solve.sh", "baseline", purpose)
+        verdict = self._solution("solve.sh", "baseline", purpose, self._keep if self._task.step else None)
         return verdict if verdict.score is None or not verdict.passed else self._compared(verdict.score)
+
+    def _keep(self, episode: Episode) -> None:
+        """Keep what the baseline of a step left, for the next one."""
+        if episode.outcome is not None and episode.outcome.score is not None:
+            self.left = left_by(episode)
 
     def _better(self, baseline: float | None) -> _Verdict:
         verdict = self._solution("better.sh", "better method", "it shows that the task can tell methods apart")
@@ -132,12 +159,12 @@ class _Checker:
         detail = f"{'gained' if gained else 'gained nothing'} over the baseline's {baseline:.6g}"
         return _Verdict(passed=gained, score=verdict.score, detail=detail)
 
-    def _solution(self, script: str, name: str, purpose: str) -> _Verdict:
+    def _solution(self, script: str, name: str, purpose: str, on_end: Callable[[Episode], None] | None = None) -> _Verdict:
         """Run a script of solution/, which must succeed and be scored."""
-        if not (self._task.folder / "solution" / script).is_file():
+        if not (self._task.own_folder / "solution" / script).is_file():
             return _Verdict(passed=False, score=None, detail=f"solution/{script} is missing; {purpose}")
         steps: list[Step] = []
-        listeners = Listeners(on_step=lambda _, step: steps.append(step))
+        listeners = Listeners(on_step=lambda _, step: steps.append(step), on_end=on_end)
         try:
             outcome = self._run(BaselineAgent(self._task, os.environ, script), name, listeners)
         except IsolationError:

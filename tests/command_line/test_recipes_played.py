@@ -16,6 +16,11 @@ from mlgym_lite.models.script_server import ScriptServer
 
 pytestmark = pytest.mark.kernel
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+PROGRAMS: dict[str, list[str | Path]] = {
+    "malt": [sys.executable, RECIPES / "malt.py"],
+    "tptu": [sys.executable, RECIPES / "tptu.py"],
+    "mlr_copilot": [sys.executable, "-m", "mlgym_lite", "run", RECIPES / "mlr_copilot", "--json", "--agent", "react"],
+}
 
 
 def ran(
@@ -23,7 +28,7 @@ def ran(
 ) -> tuple[dict[str, Any], list[Any]]:
     """What a recipe prints, and what it asked the model."""
     with ScriptServer([{"content": reply} for reply in replies]) as server:
-        command = [sys.executable, RECIPES / f"{name}.py", *arguments, "--model", "openai/x", "--base-url", server.base_url]
+        command = [*PROGRAMS[name], *arguments, "--model", "openai/x", "--base-url", server.base_url]
         result = subprocess.run(
             command, cwd=folder, env={**environment, "OPENAI_API_KEY": "none"}, capture_output=True, text=True, timeout=150
         )
@@ -90,7 +95,7 @@ def test_mlr_copilot(environment: dict[str, str], tmp_path: Path) -> None:
         fenced("validate"),
         fenced("submit"),
     ]
-    told, asked = ran("mlr_copilot", replies, environment, tmp_path, tmp_path / "out")
+    told, asked = ran("mlr_copilot", replies, environment, tmp_path, "--output", tmp_path / "out")
     assert [(step["name"], step["reached"]) for step in told["steps"]] == [("idea", True), ("implement", True), ("execute", True)]
     assert told["reward"] > 0.1 and told["not_begun"] == []
     assert len(asked) == 6 and len(asked[1]["messages"]) < len(asked[3]["messages"])

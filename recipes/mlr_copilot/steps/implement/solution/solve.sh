@@ -1,0 +1,1 @@
+# The plan is to leave the strategy as it is.
