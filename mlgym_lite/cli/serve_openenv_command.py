@@ -19,6 +19,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
 @click.option("--sessions", default=1, show_default=True, type=click.IntRange(1), help="Clients at once, each with a sandbox.")
+@click.option("--idle-timeout", type=shared.Seconds(0, min_open=True), help="Seconds after which a silent client's session ends.")
 @click.option(
     "--reward", default="final", show_default=True, type=click.Choice(["final", "improvement"]), help="docs/gymnasium.md."
 )
@@ -29,7 +30,17 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 )
 @shared.sandbox_options
 @shared.quiet
-def command(task: str, host: str, port: int, sessions: int, reward: Any, runs: Path | None, quiet: bool, **options: Any) -> None:
+def command(
+    task: str,
+    host: str,
+    port: int,
+    sessions: int,
+    idle_timeout: float | None,
+    reward: Any,
+    runs: Path | None,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Serve TASK over WebSocket to clients of OpenEnv, until Ctrl-C (docs/openenv.md).
 
     A connection is a session with its own sandbox; actions are {"command": …}. The address is the one thing on stdout. Whoever
@@ -61,7 +72,7 @@ def command(task: str, host: str, port: int, sessions: int, reward: Any, runs: P
             environment.reset()
         finally:
             environment.close()
-        server = OpenEnvServer(make_environment, host=host, port=port, sessions=sessions)
+        server = OpenEnvServer(make_environment, host=host, port=port, sessions=sessions, idle_seconds=idle_timeout)
     finally:
         progress.stop()
     click.echo(server.address)

@@ -24,11 +24,12 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
@@ -93,14 +94,25 @@ class _Step(_Strict):
 class OpenEnvServer:
     """Serves until it is told to shut down; a thread for each session."""
 
-    def __init__(self, make_environment: Callable[[], TaskEnvironment], *, host: str, port: int, sessions: int) -> None:
+    def __init__(
+        self,
+        make_environment: Callable[[], TaskEnvironment],
+        *,
+        host: str,
+        port: int,
+        sessions: int,
+        idle_seconds: float | None = None,
+    ) -> None:
         """Listen; port 0 is a free one. `sessions` is how many there may be at once, each with a sandbox of its own.
+
+        A session whose client asks nothing for `idle_seconds` is ended; None: never.
 
         Raises:
             OutputError: The address cannot be listened on.
         """
         self._make_environment = make_environment
         self._most = sessions
+        self._idle_seconds = idle_seconds
         self._room = threading.BoundedSemaphore(sessions)
         self._lock = threading.Lock()
         self._open: dict[ServerConnection, _Session | None] = {}
@@ -172,13 +184,22 @@ class OpenEnvServer:
                 self._open[connection] = session
                 if self._is_ending:
                     return
-            for message in connection:
+            for message in self._messages(connection):
                 answer = session.answer(message)
                 if answer is None:
                     break
                 connection.send(json.dumps(answer))
         finally:
             session.close()
+
+    def _messages(self, connection: ServerConnection) -> Iterator[str | bytes]:
+        """What a client sends, until it closes or asks nothing for too long."""
+        while True:
+            try:
+                yield connection.recv(timeout=self._idle_seconds)
+            except TimeoutError:
+                connection.close(CloseCode.GOING_AWAY, f"nothing was asked for {self._idle_seconds:g} s")
+                return
 
     def _refuse(self, connection: ServerConnection) -> None:
         """As an answer to its first message: a client that sends into a closed connection would not read why."""

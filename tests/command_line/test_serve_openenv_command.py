@@ -113,6 +113,19 @@ def test_who_leaves_makes_room(started: Started, make_task: Callable[..., Path])
     assert answer["type"] == "observation"
 
 
+def test_who_is_silent_makes_room(started: Started, make_task: Callable[..., Path]) -> None:
+    """After the time that is allowed, and is told; a command that takes longer is not silence."""
+    server = started("serve-openenv", make_task(), "--port", "0", "--quiet", "--idle-timeout", "1")
+    address = address_of(server)
+    with opened(address) as silent:
+        assert asked(silent, {"type": "reset"})["type"] == "observation"
+        assert asked(silent, {"type": "step", "data": {"command": "sleep 1.5"}})["type"] == "observation"
+        with pytest.raises(ConnectionClosed, match="nothing was asked for 1 s"):
+            silent.recv(timeout=60)
+        with opened(address) as second:
+            assert asked(second, {"type": "reset"})["type"] == "observation"
+
+
 def test_what_cannot_be_served(mlgym: Program, started: Started, make_task: Callable[..., Path], tmp_path: Path) -> None:
     """A task that is none, one whose episode does not begin, and a port that is taken are told before anything is served."""
     ended = mlgym("serve-openenv", tmp_path / "absent", "--port", "0")
