@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from mlgym_lite.analysis.report_tables import tables_of
 from mlgym_lite.analysis.report_texts import csv_text, latex_text, markdown_text
 from mlgym_lite.analysis.tables import as_csv
 from mlgym_lite.errors import OutputError
+from mlgym_lite.whole_files import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +85,4 @@ def _is_ours(path: Path) -> bool:
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        aside.write_bytes(content)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    write_whole(path, content)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from mlgym_lite.config.bench_file import BenchAgent, BenchFile, load_bench_file
 from mlgym_lite.config.task_file import Task, load_task
 from mlgym_lite.errors import AgentError, BenchError, TaskError
 from mlgym_lite.shipped_files import tasks_folder
+from mlgym_lite.whole_files import write_whole
 
 _PLAIN_AGENTS = ("baseline",)
 _MODEL_PROGRAMS = ("mini-swe-agent", "mini-swe-agent-text")
@@ -118,9 +118,7 @@ def _ranking(task: Task) -> dict[str, str]:
 def write_plan(plan: Plan) -> None:
     """Write plan.json, aside and into place."""
     plan.results.mkdir(parents=True, exist_ok=True)
-    aside = plan.results / f".{PLAN}.{os.getpid()}.part"
-    aside.write_text(json.dumps(plan.record(), indent=1) + "\n", encoding="utf-8")
-    os.replace(aside, plan.results / PLAN)
+    write_whole(plan.results / PLAN, json.dumps(plan.record(), indent=1) + "\n")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from mlgym_lite.benchmark.plan import Plan, PlannedEpisode
 from mlgym_lite.episode.resumption import can_go_on
 from mlgym_lite.errors import BenchError
+from mlgym_lite.whole_files import write_whole
 
 EpisodeState = Literal["waiting", "queued", "running", "done", "failed"]
 COMMAND = "episode.json"
@@ -218,6 +219,4 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object, aside and into place."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    aside.write_text(json.dumps(dict(content)) + "\n", encoding="utf-8")
-    os.replace(aside, path)
+    write_whole(path, json.dumps(dict(content)) + "\n")

@@ -90,22 +90,15 @@ def _run_directories(given: tuple[Path, ...]) -> list[Path]:
 
 def _write(runs: list[FollowedRun], path: Path) -> None:
     """Write the page aside and move it into place; only a page of ours is overwritten."""
-    import os
-
     from mlgym_lite.analysis.viewer.page import MARK, write_page
     from mlgym_lite.errors import OutputError
+    from mlgym_lite.whole_files import whole_file
 
     if path.exists() and not _begins_with(path, MARK):
         raise OutputError(f"{path}: is there already and is no page of `mlgym-lite view`; name another --output")
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        try:
-            with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-                write_page(runs, file)
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
+        with whole_file(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+            write_page(runs, file)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}; name another --output") from error
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlgym_lite.config.places import Places
 from mlgym_lite.config.task_file import Task, Variant
 from mlgym_lite.errors import DataError
+from mlgym_lite.whole_files import write_whole
 
 MANIFEST = "manifest.json"
 
@@ -130,9 +130,7 @@ def write_manifest(folder: Path, source: str | None) -> None:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    aside = folder / f"{MANIFEST}.part"
-    aside.write_text(json.dumps({"source": source, "files": files}, indent=1) + "\n", encoding="utf-8")
-    os.replace(aside, folder / MANIFEST)
+    write_whole(folder / MANIFEST, json.dumps({"source": source, "files": files}, indent=1) + "\n")
 
 
 def file_sha256(path: Path) -> str:

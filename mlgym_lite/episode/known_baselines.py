@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from mlgym_lite.config.places import Places
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import Task, Variant
 from mlgym_lite.isolation.marked_folders import temporary_folder
+from mlgym_lite.whole_files import write_whole
 
 
 def known_baseline(task: Task, variant: Variant, places: Places) -> Mapping[str, float] | None:
@@ -32,9 +32,7 @@ def keep_baseline(task: Task, variant: Variant, places: Places, metrics: Mapping
     path = _kept_in(task, variant, places)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(f".{os.getpid()}.part")
-        aside.write_text(json.dumps(dict(metrics)), encoding="utf-8")
-        os.replace(aside, path)
+        write_whole(path, json.dumps(dict(metrics)))
     except OSError:
         return
 

@@ -23,6 +23,7 @@ from typing import Any
 from mlgym_lite.errors import OutputError
 from mlgym_lite.isolation.marked_folders import marked
 from mlgym_lite.isolation.storage_watch import LEAST_FREE_BYTES
+from mlgym_lite.whole_files import write_whole
 
 _LEAST_START_BYTES = 2 * LEAST_FREE_BYTES
 MARK = ".state/engine.lock"
@@ -100,7 +101,7 @@ class RunDirectory:
 
     def write_run(self, content: Mapping[str, Any]) -> None:
         """Write run.json."""
-        self._write_aside("run.json", content)
+        self._write_whole("run.json", content)
 
     def append_step(self, record: Mapping[str, Any]) -> None:
         """Write one step's line; on failure nothing of it stays, so that earlier lines keep being readable."""
@@ -120,16 +121,12 @@ class RunDirectory:
 
     def write_result(self, content: Mapping[str, Any]) -> None:
         """Write result.json, all of it or nothing."""
-        self._write_aside("result.json", content)
+        self._write_whole("result.json", content)
 
-    def _write_aside(self, name: str, content: Mapping[str, Any]) -> None:
-        aside = self.path / f".{name}.part"
+    def _write_whole(self, name: str, content: Mapping[str, Any]) -> None:
         try:
-            aside.write_text(_as_json(content, indent=1) + "\n", encoding="utf-8", errors="backslashreplace")
-            os.replace(aside, self.path / name)
+            write_whole(self.path / name, _as_json(content, indent=1) + "\n", errors="backslashreplace")
         except OSError as error:
-            with contextlib.suppress(OSError):
-                aside.unlink()
             raise OutputError(f"{self.path / name}: cannot be written: {error.strerror or error}") from error
 
     def close(self) -> None:

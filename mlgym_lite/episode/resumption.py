@@ -11,7 +11,6 @@ Processes, background jobs and /tmp are gone. A step that was on its way may hav
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from mlgym_lite.episode.run_reader import read_run, recorded_json
 from mlgym_lite.errors import ActionsError, EpisodeStateError
 from mlgym_lite.isolation.marked_folders import mark_taken
 from mlgym_lite.models.protocol import ModelUsage
+from mlgym_lite.whole_files import write_whole
 
 SHELL = ".state/shell.json"
 NOTE = (
@@ -172,9 +172,7 @@ def hides_changes(action: str) -> bool:
 
 def keep_shell(run_directory: Path, variables: str, root: str) -> None:
     """Keep what a shell exports, for going on; aside and into place."""
-    aside = run_directory / f"{SHELL}.part"
-    aside.write_text(json.dumps({"variables": variables, "root": root}), encoding="utf-8", errors="surrogateescape")
-    os.replace(aside, run_directory / SHELL)
+    write_whole(run_directory / SHELL, json.dumps({"variables": variables, "root": root}), errors="surrogateescape")
 
 
 def _attempt(recorded: Mapping[str, Any]) -> Attempt:

@@ -24,6 +24,7 @@ from mlgym_lite.episode.recorder import new_run_path
 from mlgym_lite.episode.runner import Listeners, run_episode
 from mlgym_lite.errors import OutputError
 from mlgym_lite.services.protocol import Service
+from mlgym_lite.whole_files import write_whole
 
 RECORD = "series.json"
 
@@ -126,9 +127,7 @@ class SeriesRun:
             "steps": [_step_record(step, self.outcome.outcomes.get(step.task.step)) for step in steps],
             "not_begun": [step.task.step for step in self._series.steps[len(steps) :]],
         }
-        aside = self.outcome.folder / f"{RECORD}.new"
-        aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        aside.replace(self.outcome.folder / RECORD)
+        write_whole(self.outcome.folder / RECORD, json.dumps(content, indent=1) + "\n")
 
 
 def left_by(episode: Episode) -> Snapshot:

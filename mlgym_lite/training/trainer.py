@@ -37,6 +37,7 @@ from mlgym_lite.training.objectives import (
     mean_entropy,
     reinforce_loss,
 )
+from mlgym_lite.whole_files import whole_file, write_whole
 
 CHECKPOINT = "checkpoint.pt"
 ROLLOUTS = "rollouts"
@@ -262,12 +263,10 @@ class Trainer:
             "policy": self.policy.state(), "first": self._first, "optimizer": self._optimizer.state_dict(),
             "chance": self._chance.get_state(),
         }  # fmt: skip
-        aside = self.folder / f"{CHECKPOINT}.new"
-        with aside.open("wb") as file:
+        with whole_file(self.folder / CHECKPOINT) as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(self.folder / CHECKPOINT)
 
     def _go_on(self) -> None:
         """Take on the folder's checkpoint, if there is one; what else the folder says of updates is written anew from it."""
@@ -276,9 +275,7 @@ class Trainer:
             self._take_on(path)
         else:
             self._updates = []
-        aside = self.folder / f"{UPDATES}.new"
-        aside.write_text("".join(map(_line, self._updates)), encoding="utf-8")
-        aside.replace(self.folder / UPDATES)
+        write_whole(self.folder / UPDATES, "".join(map(_line, self._updates)))
 
     def _take_on(self, path: Path) -> None:
         try:

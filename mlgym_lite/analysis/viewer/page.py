@@ -14,7 +14,7 @@ import html
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 from mlgym_lite import __version__
 from mlgym_lite.analysis.viewer.followed_run import FollowedRun
@@ -28,7 +28,7 @@ MARK = "<!-- a page of mlgym-lite view -->"
 """What the second line of every page is."""
 
 
-def write_page(runs: Sequence[FollowedRun], file: TextIO) -> None:
+def write_page(runs: Sequence[FollowedRun], file: IO[str]) -> None:
     """Write the page of runs that have been read."""
     file.write(_head("mlgym-lite: " + ", ".join(run.name for run in runs[:3]), live=False))
     shown = []
