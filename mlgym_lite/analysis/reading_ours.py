@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from mlgym_lite.analysis.action_kinds import KINDS, kind_of
 from mlgym_lite.analysis.recorded_values import RecordError, is_number, json_object, number, table, text, whole_number
 from mlgym_lite.analysis.scored_run import Group, Method, ScoredRun, TaskKey
+from mlgym_lite.config.task_file import same_score
 
 _ACTION = re.compile(rb'\{"step": \d+, "action": "(?!\\)')
 """How the recorder begins a line, if the action begins with what needs no escape."""
@@ -95,7 +95,7 @@ def _attempts(result: Mapping[str, Any], metric: str) -> list[tuple[int, float]]
 
 def _snapped(value: float, baseline: float | None) -> float:
     """The baseline itself where a score differs from it by rounding only, which must not make it worse."""
-    return baseline if baseline is not None and math.isclose(value, baseline, rel_tol=1e-9) else value
+    return baseline if baseline is not None and same_score(value, baseline) else value
 
 
 def _submission(result: Mapping[str, Any], scored: list[tuple[int, float]], group: Group) -> float | None:

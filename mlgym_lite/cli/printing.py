@@ -104,8 +104,10 @@ class Progress:
         )
 
 
-def _compared(improvement: float) -> str:
-    if abs(improvement) < 1e-12:
+def _compared(value: float, baseline: float, improvement: float) -> str:
+    from mlgym_lite.config.task_file import same_score
+
+    if same_score(value, baseline):
         return "equal to it"
     return f"{'better' if improvement > 0 else 'worse'} by {abs(improvement):.6g}"
 
@@ -131,7 +133,7 @@ def print_outcome(outcome: Outcome) -> None:
     else:
         baseline = result["baseline"]["metrics"].get(score["metric"])
         better = result["improvement"]
-        change = "" if better is None else f", {_compared(better)}"
+        change = "" if better is None else f", {_compared(score['value'], baseline, better)}"
         lines.append(f"{score['metric']} = {number(score['value'])} ({score['direction']}; baseline {number(baseline)}{change})")
         others = {name: value for name, value in score["metrics"].items() if name != score["metric"]}
         if others:

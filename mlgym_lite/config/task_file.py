@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -125,6 +126,11 @@ class Task:
         table = ours.model_copy(update={"baseline": None, **stated, **variants, "feedback": "test"})
         metadata = self.file.metadata.model_copy(update={"mlgym_lite": table})
         return replace(self, scoring="parity", file=self.file.model_copy(update={"metadata": metadata}))
+
+
+def same_score(score: float, other: float, noise: float = 0.0) -> bool:
+    """Whether two scores differ by no more than noise and rounding."""
+    return math.isclose(score, other, rel_tol=1e-9, abs_tol=noise + 1e-12)
 
 
 def load_task(reference: str | Path) -> Task:

@@ -7,7 +7,6 @@ repeated with the seeds it recorded, so that equal work must score equally.
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from typing import Any
 from mlgym_lite.agents.scripted import ScriptedAgent
 from mlgym_lite.config.actions_file import MLGYM_WORKSPACE, Recording, read_recording
 from mlgym_lite.config.run_settings import RunSettings
-from mlgym_lite.config.task_file import WORKSPACE, Task, load_task
+from mlgym_lite.config.task_file import WORKSPACE, Task, load_task, same_score
 from mlgym_lite.episode.engine import Episode
 from mlgym_lite.episode.located import without_roots
 from mlgym_lite.episode.outcome import Attempt, Step
@@ -240,7 +239,7 @@ def _score_pairs(plan: ReplayPlan, attempts: tuple[Attempt, ...]) -> tuple[Score
 def _is_close(expected: Mapping[str, float] | None, got: Mapping[str, float] | None, metric: str, noise: float) -> bool:
     if expected is None or got is None or metric not in expected:
         return expected == got
-    return math.isclose(expected[metric], got[metric], rel_tol=1e-9, abs_tol=noise)
+    return same_score(expected[metric], got[metric], noise)
 
 
 def _pairs(expected: tuple[Mapping[str, float], ...], attempts: tuple[Attempt, ...], *, further: bool) -> tuple[ScorePair, ...]:

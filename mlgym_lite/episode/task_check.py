@@ -26,7 +26,7 @@ from mlgym_lite.agents.protocol import Agent
 from mlgym_lite.agents.scripted import ScriptedAgent
 from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.series_file import Series
-from mlgym_lite.config.task_file import Task
+from mlgym_lite.config.task_file import Task, same_score
 from mlgym_lite.episode.engine import Episode
 from mlgym_lite.episode.outcome import Outcome, Snapshot, Step
 from mlgym_lite.episode.runner import Listeners, run_episode
@@ -185,7 +185,7 @@ class _Checker:
         if stated is None:
             return _Verdict(passed=True, score=score, detail=f"scored; task.toml states no baseline for the {variant} variant")
         expected, noise = stated[self._task.metric], self._task.score_noise(variant)
-        close = abs(score - expected) <= noise + 1e-9 * abs(expected)
+        close = same_score(score, expected, noise)
         return _Verdict(passed=close, score=score, detail=f"stated as {expected:.6g}, may differ by {noise:g}")
 
     def _reference(self, measured: float) -> float:
@@ -219,7 +219,7 @@ class _Checker:
     def _gains(self, score: float, baseline: float) -> bool:
         """Whether a score is better than the baseline's by more than noise."""
         noise = self._task.score_noise(self._settings.variant)
-        return self._task.is_better(score, baseline + noise if self._task.maximize else baseline - noise)
+        return self._task.is_better(score, baseline) and not same_score(score, baseline, noise)
 
 
 def _failure_of(script: str, steps: list[Step]) -> str:

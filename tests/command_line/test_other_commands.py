@@ -135,6 +135,13 @@ def test_check_compares_with_the_score_that_is_stated(mlgym: Program, make_task:
 
 
 @pytest.mark.kernel
+def test_check_knows_rounding(mlgym: Program, make_task: Make) -> None:
+    """What differs in the last digit from the score that is stated is no gain."""
+    grader = "printf '{\"Score\": 1.0000000000000002}' > /logs/verifier/reward.json; test -s /submission/answer.txt\n"
+    assert mlgym("check", make_task(grader=grader)).status == 0
+
+
+@pytest.mark.kernel
 def test_check_runs_the_better_method_where_asked(mlgym: Program, make_task: Make) -> None:
     """`--better` passes where solution/better.sh gains, and says so where it does not, fails or is missing."""
     grader = 'printf \'{"Score": %s}\' "$(cat /submission/answer.txt)" > /logs/verifier/reward.json\n'
