@@ -1,6 +1,6 @@
 """Files that are there whole or not at all: written aside in the same folder, then moved into place.
 
-What is aside is called .NAME.PID.part; what a killed process left of it is found by that.
+What is aside is called .NAME.PID.part, so that of what a killed process leaves it can be told that nobody writes it any more.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ def human(listeners: Listeners, cache: Path) -> tuple[Agent, Listeners]:
     from mlgym_lite.episode.engine import Episode
     from mlgym_lite.episode.outcome import Step
 
-    state = {"prompt": "/workspace $ "}
+    state = {"prompt": "$ "}
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def show(text: str) -> None:
@@ -197,6 +197,7 @@ def human(listeners: Listeners, cache: Path) -> tuple[Agent, Listeners]:
     def start(episode: Episode) -> None:
         if listeners.on_start:
             listeners.on_start(episode)
+        state["prompt"] = f"{harmless(episode.observation.working_directory)} $ "
         show(
             "Tools: open goto scroll_up scroll_down create edit insert search_dir search_file find_file validate submit.\n"
             f"{episode.budget.max_steps} steps, {episode.budget.validations} validations. Ctrl-C interrupts a command, Ctrl-D "

@@ -69,7 +69,7 @@ def play_series(series: Series, options: Mapping[str, Any], *, as_json: bool, qu
     status = 0
     try:
         for step in run.steps():
-            if step is not series.steps[0] and chosen.agent.name != "scripted":  # whose actions go on in the next step
+            if step is not series.steps[0] and asked.agent not in (None, "scripted"):  # whose actions go on in the next step
                 chosen = choose_agent(asked, step.task, progress, cache)
             outcome = run.play(step, chosen.agent, cache=cache, listeners=chosen.listeners, services=chosen.services)
             status = exit_status(outcome)
@@ -77,7 +77,7 @@ def play_series(series: Series, options: Mapping[str, Any], *, as_json: bool, qu
                 progress.stop()
                 print_outcome(outcome)
     except (MLGymLiteError, KeyboardInterrupt):
-        progress.tell_record()
+        progress.line(f"record: {run.outcome.folder}")
         raise
     finally:
         progress.stop()

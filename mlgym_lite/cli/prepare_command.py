@@ -40,6 +40,7 @@ def command(
     """
     from mlgym_lite.cli.printing import harmless, print_json
     from mlgym_lite.config.places import places
+    from mlgym_lite.config.series_file import has_steps, load_series
     from mlgym_lite.config.task_file import load_task
     from mlgym_lite.episode.preparation import prepare_task
     from mlgym_lite.errors import DataError
@@ -53,19 +54,21 @@ def command(
     if source is not None and len(names) != 1:
         raise click.UsageError("--source goes with one task")
     where = places(data=data)
-    loaded = [load_task(name) for name in names]
-    if source is not None and (loaded[0].data is None or loaded[0].data.prepare is None):
+    loaded = {name: [step.task for step in load_series(name).steps] if has_steps(name) else [load_task(name)] for name in names}
+    first = loaded[names[0]][0]
+    if source is not None and (first.data is None or first.data.prepare is None):
         raise click.UsageError(f"{names[0]} needs no --source")
     build = cast(Accelerator, accelerator if accelerator != "auto" else ("gpu" if has_driver(GpuHost()) else "cpu"))
     problems: dict[str, DataError] = {}
-    for task in loaded:
-        try:
-            prepare_task(
-                task, where, os.environ, source=source, with_data=not environments_only, accelerator=build,
-                on_progress=lambda text: click.echo(harmless(text), err=True),
-            )  # fmt: skip
-        except DataError as error:  # its environments are built by then; the other tasks are not held up
-            problems[task.name] = error
+    for name, tasks_of_it in loaded.items():
+        for task in tasks_of_it:
+            try:
+                prepare_task(
+                    task, where, os.environ, source=source if task is first else None, with_data=not environments_only,
+                    accelerator=build, on_progress=lambda text: click.echo(harmless(text), err=True),
+                )  # fmt: skip
+            except DataError as error:  # its environments are built by then; the other tasks are not held up
+                problems[name] = error
     if as_json:
         print_json(
             {"prepared": [name for name in names if name not in problems], "cache": str(where.cache), "data": str(where.data)}

@@ -30,14 +30,14 @@ class DataTrees:
 
 def full_folder(task: Task, places: Places) -> Path:
     """Where `prepare` puts a task's full data."""
-    return places.data / task.name
+    return places.data / task.whole_name
 
 
 def made_mini_folder(task: Task, places: Places) -> Path | None:
     """Where the mini data that the task's program makes is kept; None where the task has no such program."""
     if task.data is None or task.data.mini_program is None:
         return None
-    return places.cache / "mini" / f"{task.name}-{file_sha256(task.path(task.data.mini_program))[:24]}"
+    return places.cache / "mini" / f"{task.whole_name}-{file_sha256(task.path(task.data.mini_program))[:24]}"
 
 
 def is_ready(task: Task, variant: Variant, places: Places) -> bool:
@@ -70,7 +70,7 @@ def find_data(task: Task, variant: Variant, places: Places) -> DataTrees:
         if made is None:
             raise DataError(f"{task.name} has no mini variant")
         if not (made / MANIFEST).is_file():
-            raise DataError(f"{task.name}: its mini data is not in {made}; run `mlgym-lite prepare {task.name}` once")
+            raise DataError(f"{task.name}: its mini data is not in {made}; run `mlgym-lite prepare {task.reference}` once")
         return trees_in(made)
     folder = full_folder(task, places)
     if not (folder / MANIFEST).is_file():
@@ -90,8 +90,8 @@ def _how_to_get(task: Task) -> str:
         where = ", ".join(data.download.repositories)
         why = f"\n  It downloads about {data.download.megabytes} MB from {where}, or takes a copy with --source FOLDER."
     return (
-        f"Run `mlgym-lite prepare {task.name}{hand_over}` once on a machine with network, or name the data folder with --data or "
-        f"MLGYM_LITE_DATA, or use --variant mini.{why}"
+        f"Run `mlgym-lite prepare {task.reference}{hand_over}` once on a machine with network, or name the data folder with "
+        f"--data or MLGYM_LITE_DATA, or use --variant mini.{why}"
     )
 
 

@@ -134,11 +134,13 @@ def _table_problems(raw: Mapping[str, Any], names: Sequence[str], where: str) ->
     place = f"{where}: metadata.mlgym_lite.steps"
     if not isinstance(tables, Mapping):
         return [f"{place}: expected a table for each step that differs"]
-    return [
-        f"{place}.{name}: expected the name of a step ({', '.join(names)}) and a table"
-        for name, table in tables.items()
-        if name not in names or not isinstance(table, Mapping)
-    ]
+    problems = []
+    for name, table in tables.items():
+        if name not in names or not isinstance(table, Mapping):
+            problems.append(f"{place}.{name}: expected the name of a step ({', '.join(names)}) and a table")
+        elif "data" in table:
+            problems.append(f"{place}.{name}.data: not supported: all steps have the whole task's data")
+    return problems
 
 
 def _merged(raw: Mapping[str, Any], step: StepTable) -> dict[str, Any]:

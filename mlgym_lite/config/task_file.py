@@ -11,6 +11,7 @@ import hashlib
 import math
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -67,6 +68,17 @@ class Task:
     def own_folder(self) -> Path:
         """Where its instruction, tests and solution lie: the task's folder, or the step's."""
         return self.folder / "steps" / self.step if self.step else self.folder
+
+    @property
+    def whole_name(self) -> str:
+        """The name of the whole task, under which its data is kept, also where this is one step of it."""
+        return self.folder.name
+
+    @property
+    def reference(self) -> str:
+        """What the command line takes for the whole task, as a word for a shell: a shipped task's name, or its folder."""
+        is_shipped = self.folder.parent == tasks_folder().resolve()
+        return self.folder.name if is_shipped else shlex.quote(str(self.folder))
 
     @property
     def instruction(self) -> str:
@@ -130,7 +142,7 @@ class Task:
 
 def same_score(score: float, other: float, noise: float = 0.0) -> bool:
     """Whether two scores differ by no more than noise and rounding."""
-    return math.isclose(score, other, rel_tol=1e-9, abs_tol=noise + 1e-12)
+    return math.isclose(score, other, rel_tol=1e-9, abs_tol=noise * (1 + 1e-9))
 
 
 def load_task(reference: str | Path) -> Task:
@@ -142,7 +154,7 @@ def load_task(reference: str | Path) -> Task:
     try:
         raw = read_toml(file)
         if "steps" in raw:
-            hint = f"{file}: steps: only `run`, `check` and Python's run_series take several (docs/tasks/several-steps.md)"
+            hint = f"{file}: steps: only `run`, `check` and `prepare` take several (docs/tasks/several-steps.md)"
             raise TaskError(f"{folder} is no task of one step:", (hint,))
         problems += path_problems(folder, raw, str(file))
         content = parse(TaskFile, _with_docker_hint(folder, raw), str(file))

@@ -66,7 +66,7 @@ def prepare_full_data(
         where = ", ".join(task.data.download.repositories)
         on_progress(f"{task.name}: downloading about {task.data.download.megabytes} MB from {where}")
     with _told(folder, "--data"):
-        partial = places.cache / "partial" / task.name
+        partial = places.cache / "partial" / task.whole_name
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir(parents=True, exist_ok=True)
         with one_at_a_time(Path(f"{partial}.lock")), aside_folder(folder) as aside:
@@ -105,8 +105,9 @@ def _advice(task: Task, program: str) -> str:
     if program != task.data.prepare or task.data.download is None:
         return ""
     return (
-        f"\nRun `mlgym-lite prepare {task.name}` again to go on from there. Where {task.data.download.repositories[0]} cannot be "
-        "reached, prepare on another machine and share the data folder, or hand over a copy with --source FOLDER"
+        f"\nRun `mlgym-lite prepare {task.reference}` again to go on from there. Where "
+        f"{task.data.download.repositories[0]} cannot be reached, prepare on another machine and share the data folder, or hand "
+        "over a copy with --source FOLDER"
     )
 
 
@@ -141,7 +142,7 @@ def _check_source(task: Task, source: Path | None) -> None:
     if source is None:
         raise DataError(
             f"{task.name}: needs {wanted.name}, which only you can get: {wanted.instructions}\n"
-            f"Then run `mlgym-lite prepare {task.name} --source {wanted.name}`"
+            f"Then run `mlgym-lite prepare {task.reference} --source {wanted.name}`"
         )
     if not source.is_file():
         raise DataError(f"{source}: is no file; expected {wanted.name} for {task.name}")

@@ -59,7 +59,7 @@ def _built(
             cache=places.cache,
             environment=environment,
             timeout_seconds=task.file.environment.build_timeout_sec,
-            task_name=task.name,
+            task_reference=task.reference,
             on_progress=on_progress,
             accelerators=accelerators,
         )

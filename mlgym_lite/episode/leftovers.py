@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mlgym_lite.config.places import Places
 from mlgym_lite.episode.data_staging import staging_folder
-from mlgym_lite.episode.recorder import MARK
+from mlgym_lite.episode.recorder import MARK, STEPS_RECORD
 from mlgym_lite.isolation.marked_folders import LOCK_NAME, TEMPORARY_PREFIX, Mark, mark_of, mark_taken, remove_free_lock
 from mlgym_lite.isolation.removal import remove_tree
 from mlgym_lite.isolation.root_start import USERS_FOLDER
@@ -184,6 +184,8 @@ def _is_alive(process_id: int) -> bool:
 def _runs(folder: Path) -> Iterator[Leftover]:
     """What engines that were killed needed for themselves in their run directories."""
     for run in _folders(folder):
+        if (run / STEPS_RECORD).is_file():  # of a task of several steps, each with a run directory
+            yield from _runs(run)
         if not (run / "run.json").is_file() or (run / "result.json").exists():
             continue
         parts = _parts_of_run(run)

@@ -66,7 +66,7 @@ def prepare_episode(
     gpus = task.file.environment.gpus if settings.gpus is None else settings.gpus
     if variant == "mini":
         make_mini_data(task, places, on_progress)
-    data = stage_data(task.name, find_data(task, variant, places), places, on_progress)
+    data = stage_data(task.whole_name, find_data(task, variant, places), places, on_progress)
     base = agent_base(task, settings.python, places, environment, on_progress, acceptable_builds(uses_gpus=gpus > 0))
     sandboxes = EpisodeSandboxes(
         task=task, variant=variant, seed=settings.seed, mechanism=mechanism, profile=profile, limits=limits, base=base,

@@ -27,6 +27,8 @@ from mlgym_lite.whole_files import write_whole
 
 _LEAST_START_BYTES = 2 * LEAST_FREE_BYTES
 MARK = ".state/engine.lock"
+STEPS_RECORD = "series.json"
+"""Lies in the folder of a task of several steps, beside the steps' run directories."""
 """Held while the run's engine lives."""
 _FOLDERS = ("outputs", "workspace", "submission", "grading", ".state")
 _UNSEEN = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -51,6 +53,11 @@ def check_room(path: Path) -> None:
         )
 
 
+def already_there(path: Path) -> OutputError:
+    """The refusal of a place that is taken."""
+    return OutputError(f"{path}: already exists; a run is never overwritten. Name another --output")
+
+
 class RunDirectory:
     """One run's directory; the episode owns it and closes it."""
 
@@ -71,7 +78,7 @@ class RunDirectory:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
             self._trajectory = os.open(self.path / "trajectory.jsonl", flags, 0o644)
         except FileExistsError as error:
-            raise OutputError(f"{self.path}: already exists; a run is never overwritten. Name another --output") from error
+            raise already_there(self.path) from error
         except OSError as error:
             self._stack.close()
             raise OutputError(f"{self.path}: cannot be made: {error.strerror or error}. Name another --output") from error

@@ -8,6 +8,7 @@ working directory and exported variables do.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,13 +21,11 @@ from mlgym_lite.config.series_file import Series, SeriesStep
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.engine import Episode
 from mlgym_lite.episode.outcome import Outcome, Snapshot
-from mlgym_lite.episode.recorder import new_run_path
+from mlgym_lite.episode.recorder import STEPS_RECORD, already_there, new_run_path
 from mlgym_lite.episode.runner import Listeners, run_episode
 from mlgym_lite.errors import OutputError
 from mlgym_lite.services.protocol import Service
 from mlgym_lite.whole_files import write_whole
-
-RECORD = "series.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,23 +66,20 @@ class SeriesRun:
     """A series on its way: who takes its steps one by one plays each of them before asking for the next."""
 
     def __init__(self, series: Series, settings: RunSettings) -> None:
-        """Make the folder of the whole; raises OutputError where it is there already, or cannot be made."""
-        folder = settings.output or new_run_path(Path("runs"), series.name, settings.variant)
-        try:
-            folder.mkdir(parents=True)
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be made: {error.strerror}; expected a path that does not exist yet") from error
+        """Nothing is made before the first step begins; raises OutputError where the folder of the whole is there already."""
+        folder = (settings.output or new_run_path(Path.cwd() / "runs", series.name, settings.variant)).absolute()
+        if os.path.lexists(folder):
+            raise already_there(folder)
         self._series = series
         self._settings = settings
         self._left: Snapshot | None = None
         self._goes_on = True
-        self.outcome = SeriesOutcome(reward=None, outcomes={}, folder=folder)
+        self.outcome = SeriesOutcome(reward=_reward(series, {}), outcomes={}, folder=folder)
         """As far as it has come."""
 
     def steps(self) -> Iterator[SeriesStep]:
         """The steps, until one does not reach what the next one needs."""
         for step in self._series.steps:
-            self._record(begun=step)
             yield step
             if not self._goes_on:
                 break
@@ -99,7 +95,12 @@ class SeriesRun:
     ) -> Outcome:
         """One step's episode, which begins with what the one before it left."""
         settings = replace(self._settings, output=self.outcome.folder / step.task.step)
-        told = _with_end(listeners or Listeners(), lambda episode: self._end_of(step, episode))
+        told = listeners or Listeners()
+        told = replace(
+            told,
+            on_start=_both(lambda _: self._record(begun=step), told.on_start),
+            on_end=_both(lambda episode: self._end_of(step, episode), told.on_end),
+        )
         return run_episode(step.task, agent, settings, cache=cache, listeners=told, services=services, start=self._left)
 
     def _end_of(self, step: SeriesStep, episode: Episode) -> None:
@@ -114,7 +115,7 @@ class SeriesRun:
 
     def record(self) -> dict[str, Any]:
         """What series.json holds."""
-        content: dict[str, Any] = json.loads((self.outcome.folder / RECORD).read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads((self.outcome.folder / STEPS_RECORD).read_text(encoding="utf-8"))
         return content
 
     def _record(self, begun: SeriesStep) -> None:
@@ -127,7 +128,10 @@ class SeriesRun:
             "steps": [_step_record(step, self.outcome.outcomes.get(step.task.step)) for step in steps],
             "not_begun": [step.task.step for step in self._series.steps[len(steps) :]],
         }
-        write_whole(self.outcome.folder / RECORD, json.dumps(content, indent=1) + "\n")
+        try:
+            write_whole(self.outcome.folder / STEPS_RECORD, json.dumps(content, indent=1) + "\n")
+        except OSError as error:
+            raise OutputError(f"{self.outcome.folder / STEPS_RECORD}: cannot be written: {error.strerror or error}") from error
 
 
 def left_by(episode: Episode) -> Snapshot:
@@ -163,12 +167,12 @@ def _step_record(step: SeriesStep, outcome: Outcome | None) -> dict[str, Any]:
     }
 
 
-def _with_end(listeners: Listeners, on_end: Callable[[Episode], object]) -> Listeners:
-    """The same listeners, and one more for the end."""
+def _both(first: Callable[[Episode], None], second: Callable[[Episode], None] | None) -> Callable[[Episode], None]:
+    """One listener that calls two."""
 
-    def both(episode: Episode) -> None:
-        on_end(episode)
-        if listeners.on_end:
-            listeners.on_end(episode)
+    def call(episode: Episode) -> None:
+        first(episode)
+        if second:
+            second(episode)
 
-    return replace(listeners, on_end=both)
+    return call

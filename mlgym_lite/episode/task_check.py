@@ -73,17 +73,21 @@ def check_task(
 
 
 def _results(task: Task | Series, settings: RunSettings, cache: Path, folder: Path, better: bool) -> Iterator[CheckResult]:
-    """The checks of a task, or of one step after the other until a baseline is not scored."""
+    """The checks of a task, or of one step after the other; what follows a baseline that was not scored cannot be checked."""
     if isinstance(task, Task):
         yield from _Checker(task, settings, cache, folder).results(better)
         return
     left: Snapshot | None = None
-    for step in task.steps:
-        checker = _Checker(step.task, settings, cache, folder / step.task.step, left)
+    for number, step in enumerate(task.steps):
+        before = task.steps[number - 1].task.step if number else ""
+        if number and left is None:
+            detail = f"was not checked: the baseline of the step {before} left nothing to begin with"
+            yield CheckResult(task=step.task.name, name="baseline", passed=False, score=None, detail=detail, seconds=0.0)
+            continue
+        checker = _Checker(step.task, settings, cache, folder / "steps" / step.task.step, left)
+        checker.keeps = step is not task.steps[-1]
         yield from checker.results(better)
         left = checker.left
-        if left is None:
-            break
 
 
 class _Verdict(NamedTuple):
@@ -103,6 +107,8 @@ class _Checker:
         self._cache = cache
         self._folder = folder
         self._start = start
+        self.keeps = False
+        """Whether what the baseline leaves is wanted."""
         self.left: Snapshot | None = None
         """What the baseline of a step left, where it was scored."""
 
@@ -143,7 +149,7 @@ class _Checker:
 
     def _baseline(self) -> _Verdict:
         purpose = "a task runs without it, but a check compares cheats with what it scores"
-        verdict = self._solution("solve.sh", "baseline", purpose, self._keep if self._task.step else None)
+        verdict = self._solution("solve.sh", "baseline", purpose, self._keep if self.keeps else None)
         return verdict if verdict.score is None or not verdict.passed else self._compared(verdict.score)
 
     def _keep(self, episode: Episode) -> None:

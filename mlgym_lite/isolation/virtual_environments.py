@@ -15,7 +15,6 @@ import json
 import logging
 import os
 import platform
-import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -135,7 +134,7 @@ class BuildRequest:
     environment: Mapping[str, str]
     """uv's; its settings (index, find-links, offline, cache) are honoured."""
     timeout_seconds: float
-    task_name: str
+    task_reference: str
     on_progress: Callable[[str], None] | None = None
     accelerators: tuple[Accelerator, ...] = ("cpu", "gpu")
     """The builds of PyTorch that will do, where one is asked for; the first is made where none is there."""
@@ -235,13 +234,13 @@ def _advice(result: ProgramResult, request: BuildRequest) -> str:
     if "download.pytorch.org" in result.output:
         return (
             "PyTorch's build for the CPU comes from download.pytorch.org, which cannot be reached from here. Build the "
-            f"environment where it can be (mlgym-lite prepare {shlex.quote(request.task_name)}) and share the cache folder "
+            f"environment where it can be (mlgym-lite prepare {request.task_reference}) and share the cache folder "
             "(MLGYM_LITE_CACHE); or name a folder with its wheel with UV_FIND_LINKS; or take the much larger build for GPUs "
             "with --accelerator gpu; or use an environment you already have with --python PATH"
         )
     return (
         "Without a package index here, build it on a machine that has one and share the cache folder:\n"
-        f"  mlgym-lite prepare {shlex.quote(request.task_name)}\n"
+        f"  mlgym-lite prepare {request.task_reference}\n"
         "(MLGYM_LITE_CACHE names the folder; uv's own settings, such as UV_FIND_LINKS and UV_INDEX_URL, are "
         "honoured; --python PATH uses an environment you already have)"
     )

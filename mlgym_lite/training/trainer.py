@@ -271,6 +271,8 @@ class Trainer:
     def _go_on(self) -> None:
         """Take on the folder's checkpoint, if there is one; what else the folder says of updates is written anew from it."""
         path = self.folder / CHECKPOINT
+        for left in self.folder.glob(f".{CHECKPOINT}.*.part"):  # by trainings that were killed: the folder is this one's alone
+            left.unlink()
         if path.exists():
             self._take_on(path)
         else:

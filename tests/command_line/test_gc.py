@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from program_harness import DEADLINE_SECONDS, Program, wait_until
+from several_steps import make_steps
 
 Make = Callable[..., Path]
 Write = Callable[..., Path]
@@ -157,6 +158,23 @@ def test_a_killed_run_keeps_its_record(
     assert json.loads((runs / "one" / "trajectory.jsonl").read_text(encoding="utf-8"))["observation"] == "first\n"
     assert (runs / "one" / "workspace" / "answer.txt").exists()
     assert [entry for entry in listed() if entry["kind"] == "killed run"] == []
+
+
+@pytest.mark.kernel
+def test_a_killed_step_of_several_is_found(
+    started: Start, listed: Callable[..., list[dict[str, Any]]], actions: Write, tmp_path: Path, working_folder: Path
+) -> None:
+    """One folder deeper than a run of one step."""
+    texts = ["echo 3 > idea.txt; submit", "echo first", "sleep 60"]
+    runs = working_folder / "runs"
+    file = actions("".join(f"{json.dumps(text)}\n" for text in texts))
+    process = started("run", make_steps(tmp_path / "three"), "--actions", file, "--output", runs / "one")
+    trajectory = runs / "one" / "work" / "trajectory.jsonl"
+    wait_until(lambda: trajectory.exists() and trajectory.stat().st_size, "step 1")
+    process.kill()
+    process.communicate(timeout=DEADLINE_SECONDS)
+    (entry,) = [entry for entry in listed("--yes") if entry["kind"] == "killed run"]
+    assert entry["path"] == str(runs / "one" / "work") and entry["removed"]
 
 
 @pytest.mark.kernel

@@ -36,8 +36,7 @@ def test_run_plays_every_step(mlgym: Program, tmp_path: Path) -> None:
     ]
     assert [ended.err.index(word) for word in words] == sorted(ended.err.index(word) for word in words)
     again = mlgym("run", folder, "--actions", tmp_path / "actions.jsonl", "--output", tmp_path / "out")
-    again.told_one_error(again.status, "out: cannot be made: File exists; expected a path that does not exist yet")
-    assert again.status != 0
+    again.told_one_error(7, "out: already exists; a run is never overwritten. Name another --output")
 
 
 def test_run_tells_what_was_not_reached(mlgym: Program, tmp_path: Path) -> None:
@@ -59,10 +58,69 @@ def test_a_failed_step_is_in_the_record(mlgym: Program, tmp_path: Path) -> None:
     folder = make_steps(tmp_path / "three")
     (folder / "steps/work/tests/test.sh").write_text("exit 3\n")
     ended = mlgym("run", folder, "--actions", actions(tmp_path, WHOLE), "--output", tmp_path / "out")
-    assert ended.status != 0 and f"record: {tmp_path}/out/work" in ended.err
+    assert ended.status == 11 and f"record: {tmp_path}/out\n" in ended.err
     content = json.loads((tmp_path / "out/series.json").read_text())
     assert [(step["name"], step["reason"]) for step in content["steps"]] == [("idea", "submitted"), ("work", None)]
     assert content["reward"] == 1.0 and content["not_begun"] == ["end"]
+
+
+def test_what_cannot_begin_leaves_nothing(mlgym: Program, tmp_path: Path) -> None:
+    """So that the same command tells the same, until its cause is mended."""
+    folder = make_steps(tmp_path / "three")
+    for _ in range(2):
+        ended = mlgym("run", folder, "--agent", "baseline", "--output", tmp_path / "out")
+        ended.told_one_error(3, "steps/idea/solution: missing")
+        assert not (tmp_path / "out").exists()
+    for name, number in (("idea", 3), ("work", 3)):
+        solved(folder, name, f"echo {number} > answer.txt; cp answer.txt idea.txt\n")
+    ended = mlgym("run", folder, "--agent", "baseline", "--output", tmp_path / "out", "--quiet")
+    ended.told_one_error(3, "steps/end/solution: missing")
+    content = json.loads((tmp_path / "out/series.json").read_text())
+    assert [step["name"] for step in content["steps"]] == ["idea", "work"] and content["not_begun"] == ["end"]
+
+
+def test_each_step_has_a_program_of_its_own(mlgym: Program, tmp_path: Path) -> None:
+    """Whatever it is called."""
+    program = tmp_path / "scripted.py"
+    program.write_text(
+        "import json, sys\nfor line in sys.stdin:\n"
+        "    print(json.dumps({'action': 'echo 4 > answer.txt; cp answer.txt idea.txt; submit'}), flush=True)\n"
+    )
+    ended = mlgym("run", make_steps(tmp_path / "three"), "--agent", program, "--output", tmp_path / "out", "--json", "--quiet")
+    assert (ended.status, ended.err) == (0, "") and json.loads(ended.out)["reward"] == 4.0
+
+
+def test_no_baseline_of_a_step_is_kept(mlgym: Program, tmp_path: Path) -> None:
+    """What a step scores depends on what came before it: only what its file states is compared with."""
+    toml = STEPS_TOML.replace("baseline = { Score = 1.0 }\n", "").replace("baseline = { Last = 2.0 }\n", "")
+    folder = make_steps(tmp_path / "three", toml)
+    solved(folder, "idea", "echo 1 > idea.txt\n")
+    assert mlgym("run", folder, "--agent", "baseline", "--output", tmp_path / "first").status == 0
+    assert mlgym("run", folder, "--actions", actions(tmp_path, WHOLE), "--output", tmp_path / "second").status == 0
+    assert json.loads((tmp_path / "second/idea/result.json").read_text())["improvement"] is None
+
+
+def test_data_is_prepared_once_for_all_steps(mlgym: Program, tmp_path: Path) -> None:
+    """It is the whole task's; what is told to do where it is missing can be done."""
+    prepared = tmp_path / "prepared"
+    folder = make_steps(tmp_path / "three", f'{STEPS_TOML}\n[metadata.mlgym_lite.data]\nprepare = "prepare.py"\n')
+    (folder / "prepare.py").write_text(
+        "import pathlib, sys\nagent = pathlib.Path(sys.argv[1]) / 'agent'\nagent.mkdir()\n(agent / 'rows').write_text('5')\n"
+    )
+    texts = [f'cat "$MLGYM_LITE_ROOT/data/rows" > {name}; submit' for name in ("idea.txt", "answer.txt", "answer.txt")]
+    command = ("run", folder, "--actions", actions(tmp_path, texts), "--data", prepared, "--json", "--quiet")
+    missing = mlgym(*command)
+    missing.told_one_error(4, f"mlgym-lite prepare {folder}`")
+    told = mlgym("prepare", folder, "--data", prepared, "--json")
+    assert told.status == 0 and json.loads(told.out)["prepared"] == [str(folder)]
+    assert [path.name for path in prepared.iterdir()] == ["three"]
+    assert json.loads(mlgym(*command).out)["reward"] == 5.0
+
+
+def solved(folder: Path, step: str, script: str) -> None:
+    """Write a step's solution."""
+    (folder / "steps" / step / "solution").mkdir()
+    (folder / "steps" / step / "solution/solve.sh").write_text(script)
 
 
 def test_check_goes_through_the_steps(mlgym: Program, tmp_path: Path) -> None:
@@ -73,8 +131,7 @@ def test_check_goes_through_the_steps(mlgym: Program, tmp_path: Path) -> None:
         ("work", "echo $(($(cat idea.txt) + 3)) > answer.txt\n"),
         ("end", "echo $(($(cat answer.txt) + 3)) > answer.txt\n"),
     ):
-        (folder / "steps" / name / "solution").mkdir()
-        (folder / "steps" / name / "solution/solve.sh").write_text(script)
+        solved(folder, name, script)
     (folder / "steps/end/cheats").mkdir()
     (folder / "steps/end/cheats/more.sh").write_text("echo 9 > answer.txt\n")
     assert "three: " in mlgym("check", folder, "--file-only").err
@@ -89,4 +146,13 @@ def test_check_goes_through_the_steps(mlgym: Program, tmp_path: Path) -> None:
     assert ended.status == 14 and "three-end: more.sh: gained over the baseline" in ended.err
     (folder / "steps/work/solution/solve.sh").unlink()
     told = mlgym("check", folder, "--variant", "full")
-    assert "three-work: baseline: solution/solve.sh is missing" in told.err and "three-end" not in told.err
+    told.told_one_error(14, "three-work: baseline: solution/solve.sh is missing", "three-end: baseline: was not checked")
+
+
+def test_check_of_a_step_of_any_name(mlgym: Program, tmp_path: Path) -> None:
+    """Also one that files of ours have."""
+    folder = make_steps(tmp_path / "three", STEPS_TOML.replace('"idea"', '"lock"').replace('artifacts = ["idea.txt"]\n', ""))
+    (folder / "steps/idea").rename(folder / "steps/lock")
+    (folder / "steps/lock/tests/test.sh").write_text((folder / "steps/work/tests/test.sh").read_text())
+    solved(folder, "lock", "echo 1 > answer.txt\n")
+    assert "ok   three-lock: baseline: 1" in mlgym("check", folder, "--variant", "full").err

@@ -110,7 +110,7 @@ def preparing_python(task: Task, where: Places) -> Path:
     """The interpreter that prepares."""
     request = BuildRequest(
         requirements=TASK / "prepare-requirements.txt", interpreter=find_interpreter(), cache=where.cache,
-        environment=os.environ, timeout_seconds=600, task_name=task.name, on_progress=print,
+        environment=os.environ, timeout_seconds=600, task_reference=task.reference, on_progress=print,
     )  # fmt: skip
     folder = built_environment(request).folder
     assert folder is not None

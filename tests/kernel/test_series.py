@@ -92,7 +92,7 @@ def test_a_step_that_is_not_good_enough_ends_it(
     record = json.loads((made.folder / "series.json").read_text())
     assert record["not_begun"] == ["work", "end"] and record["steps"][0]["reached"] is False
     assert record["steps"][0]["unmet"] == {"Score": {"least": 2.0, "value": 1.0 if "1" in idea else None}}
-    with pytest.raises(OutputError, match="does not exist yet"):
+    with pytest.raises(OutputError, match="already exists; a run is never overwritten"):
         played(folder, Team({}), cache)
 
 

@@ -22,7 +22,7 @@ def preparing_python(task: Path, temporary: pytest.TempPathFactory) -> Path:
     base = built_environment(
         BuildRequest(
             requirements=task / "prepare-requirements.txt", interpreter=find_interpreter(), environment=os.environ,
-            cache=Path(named) if named else temporary.getbasetemp() / "cache", timeout_seconds=600.0, task_name=task.name,
+            cache=Path(named) if named else temporary.getbasetemp() / "cache", timeout_seconds=600.0, task_reference=task.name,
         )
     )  # fmt: skip
     assert base.folder is not None

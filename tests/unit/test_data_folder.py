@@ -75,7 +75,7 @@ def test_missing_data_is_told_with_the_command_that_gets_it(task: Task, places: 
     with pytest.raises(DataError) as caught:
         find_data(task, "full", places)
     for words in (
-        str(places.data / "with_data"), "mlgym-lite prepare with_data --source train.csv", "--data", "MLGYM_LITE_DATA",
+        str(places.data / "with_data"), f"mlgym-lite prepare {task.reference} --source train.csv", "--data", "MLGYM_LITE_DATA",
         "--variant mini", "https://example.org",
     ):  # fmt: skip
         assert words in str(caught.value)
@@ -135,7 +135,7 @@ def test_mini_data_can_be_made_by_the_task_once_for_a_host(make_task: Callable[.
     """It is kept in the cache, made anew only when its program changes."""
     task = load_task(make_task("makes_data", toml=MADE, files={"make_mini.py": MAKING}))
     assert is_ready(task, "mini", places)
-    with pytest.raises(DataError, match="mlgym-lite prepare makes_data"):
+    with pytest.raises(DataError, match=f"mlgym-lite prepare {task.folder}"):
         find_data(task, "mini", places)
     told: list[str] = []
     make_mini_data(task, places, told.append)

@@ -41,6 +41,7 @@ def test_each_step_is_a_task(tmp_path: Path) -> None:
         ("mlgym_lite.steps.end]", "mlgym_lite.steps.ned]", "metadata.mlgym_lite.steps.ned: expected the name of a step"),
         ("[metadata.mlgym_lite.steps.end]", "[[metadata.mlgym_lite.steps]]", "steps: expected a table for each step"),
         ('direction = "maximize"', 'direction = "minimize"', 'write "final"'),
+        ("mlgym_lite.steps.end]", 'mlgym_lite.steps.end]\ndata = { mini = "mini" }', "steps.end.data: not supported"),
         ("[agent]", '[agent]\nnetwork_mode = "allowlist"', "allow"),
     ],
 )

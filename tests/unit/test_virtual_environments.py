@@ -27,7 +27,7 @@ from mlgym_lite.isolation.virtual_environments import (
 def _request(folder: Path, environment: dict[str, str]) -> BuildRequest:
     return BuildRequest(
         requirements=folder / "requirements.txt", interpreter=find_interpreter(), cache=folder / "cache",
-        environment=environment, timeout_seconds=60.0, task_name="tiny",
+        environment=environment, timeout_seconds=60.0, task_reference="tiny",
     )  # fmt: skip
 
 
