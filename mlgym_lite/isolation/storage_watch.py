@@ -73,13 +73,16 @@ class StorageWatch:
         self._limits = request.limits
         self._sandbox = sandbox
         folders = {mount.target: os.fspath(mount.source) for mount in request.mounts if mount.writable}
-        if sandbox.root:  # else they are file systems of the sandbox's own, with sizes of theirs
-            folders |= {place: sandbox.root + place for place in OWN_PLACES}
-        self._targets = " and ".join(sorted(folders, reverse=True))
+        # without a root they are file systems of the sandbox's own, with sizes of theirs
+        own = {place: sandbox.root + place for place in OWN_PLACES} if sandbox.root else {}
+        self._targets = " and ".join(sorted({**folders, **own}, reverse=True))
         self._lock = threading.RLock()
         self._closing = threading.Event()
         self._stack = contextlib.ExitStack()
         self._folders = [self._opened(folder) for folder in folders.values()]
+        for folder in own.values():
+            with contextlib.suppress(FileNotFoundError):  # of a sandbox that has ended by now
+                self._folders.append(self._opened(folder))
         self.stop_descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         """Readable when the running command must end."""
         self._stack.callback(os.close, self.stop_descriptor)

@@ -81,6 +81,7 @@ def test_nothing_of_the_agents_runs_while_its_submission_is_copied_and_graded(op
     """What was graded is what the workspace holds in the end, though a daemon had been changing it all the time."""
     episode = open_episode(grader="sleep 1\n" + GRADER)
     program = """\
+begun, begin = os.pipe()
 if os.fork() == 0:
     os.setsid()
     for number in range(3):
@@ -88,6 +89,9 @@ if os.fork() == 0:
     file = os.open(ROOT + "/workspace/answer.txt", os.O_WRONLY)
     for turn in range(10 ** 9):
         os.pwrite(file, b"0.%09d" % turn, 0)
+        if turn == 0:
+            os.write(begin, b"x")
+os.read(begun, 1)
 """
     run_python(episode, program)
     episode.submit()

@@ -19,6 +19,9 @@ from mlgym_lite import Attempt, Episode, Outcome
 from mlgym_lite.config.run_settings import IsolationChoice, RunSettings
 from mlgym_lite.config.task_file import ScoringKind, Variant
 from mlgym_lite.errors import EpisodeStateError, GraderError, TaskError
+from mlgym_lite.isolation.protocol import Sandbox, SandboxRequest
+from mlgym_lite.isolation.storage_watch import StorageWatch
+from mlgym_lite.isolation.waiting import readable
 
 pytestmark = pytest.mark.kernel
 
@@ -784,3 +787,16 @@ def test_a_task_that_does_not_say_how_the_paper_scored_refuses_parity(open_episo
     """Rather than passing clean scores off as the paper's."""
     with pytest.raises(TaskError, match="cannot be scored as MLGym's paper did"):
         open_episode(scoring="parity")
+
+
+@pytest.mark.landlock
+def test_a_judge_that_has_ended_before_it_is_watched(open_episode: OpenEpisode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folders are gone by then, and its verdict is there: on a busy host an engine can come so late."""
+    episode = open_episode(isolation="landlock")
+
+    def late(request: SandboxRequest, sandbox: Sandbox) -> StorageWatch:
+        assert readable([sandbox.ended_descriptor], 60)
+        return StorageWatch(request, sandbox)
+
+    monkeypatch.setattr("mlgym_lite.episode.grading.StorageWatch", late)
+    assert episode.validate().metrics == {"Score": 0.5}
