@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attack_harness import wait_until
 from tiny_task import GRADER, TASK_TOML
 
 import mlgym_lite
@@ -21,7 +22,6 @@ from mlgym_lite.config.task_file import ScoringKind, Variant
 from mlgym_lite.errors import EpisodeStateError, GraderError, TaskError
 from mlgym_lite.isolation.protocol import Sandbox, SandboxRequest
 from mlgym_lite.isolation.storage_watch import StorageWatch
-from mlgym_lite.isolation.waiting import readable
 
 pytestmark = pytest.mark.kernel
 
@@ -795,7 +795,7 @@ def test_a_judge_that_has_ended_before_it_is_watched(open_episode: OpenEpisode, 
     episode = open_episode(isolation="landlock")
 
     def late(request: SandboxRequest, sandbox: Sandbox) -> StorageWatch:
-        assert readable([sandbox.ended_descriptor], 60)
+        wait_until(lambda: not Path(sandbox.root, "tmp").exists())
         return StorageWatch(request, sandbox)
 
     monkeypatch.setattr("mlgym_lite.episode.grading.StorageWatch", late)
