@@ -227,7 +227,8 @@ def _aup(
     attempts = ratios({key: cell.best_attempt for key, cell in cells.items()})
     submissions = ratios({key: cell.best_submission for key, cell in cells.items()})
     tau_max = aup.range_of([attempts, submissions])
-    everyone = [*methods, aup.BASELINE]
+    has_baseline = any(value is not None for value in baselines.values())
+    everyone = [*methods, aup.BASELINE] if has_baseline else [*methods]
     return Aup(
         tau_max=tau_max,
         attempt_ratios=attempts,

@@ -67,10 +67,13 @@ def command(
         detail = one_line(result.detail, 160) if result.passed else harmless(result.detail)
         click.echo(f"{mark} {result.task}: {result.name}: {number(result.score)}  {result.seconds:.1f} s  {detail}", err=True)
 
+    def tell_progress(text: str) -> None:
+        click.echo(harmless(text), err=True)
+
     for task in loaded:
         click.echo(f"{task.name}: {harmless(str(task.folder))}: the files are sound", err=True)
         if not file_only:
-            results += check_task(task, settings, places(data=data).cache, tell, better=better)
+            results += check_task(task, settings, places(data=data).cache, tell, better=better, on_progress=tell_progress)
     if as_json:
         content: dict[str, Any] = {"results": [asdict(result) for result in results], "problems": problems}
         print_json(content)

@@ -24,7 +24,7 @@ def command(runs: tuple[Path, ...], yes: bool, data: Path | None, as_json: bool)
     RUNS are folders of run directories (default: ./runs). Runs that are going on are left alone, and so are the records of
     killed ones; of those only what the engine needed for itself is removed.
     """
-    from mlgym_lite.cli.printing import harmless, print_json
+    from mlgym_lite.cli.printing import counted, harmless, print_json
     from mlgym_lite.config.places import places
     from mlgym_lite.episode.leftovers import find_leftovers, remove
     from mlgym_lite.errors import OutputError
@@ -36,8 +36,13 @@ def command(runs: tuple[Path, ...], yes: bool, data: Path | None, as_json: bool)
     if as_json:
         print_json([_record(leftover, yes, failed.get(leftover.path, "")) for leftover in found])
     else:
+        locks = [leftover for leftover in found if leftover.kind == "lock file"]
         for leftover in found:
-            click.echo(harmless(_line(leftover, yes)))
+            if leftover not in locks:
+                click.echo(harmless(_line(leftover, yes)))
+        if locks:
+            done = "remove" if yes else "found "
+            click.echo(f"{done}      0.0 MiB  {counted(len(locks), 'lock file')} that nobody holds; --json names them")
         click.echo(_summary(removable, runs if not yes else None))
     if failed:
         raise OutputError("\n".join(f"{path}: cannot be removed: {problem}" for path, problem in failed.items()))

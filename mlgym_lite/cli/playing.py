@@ -77,7 +77,9 @@ def play_series(series: Series, options: Mapping[str, Any], *, as_json: bool, qu
                 progress.stop()
                 print_outcome(outcome)
     except (MLGymLiteError, KeyboardInterrupt):
-        progress.line(f"record: {run.outcome.folder}")
+        progress.stop()
+        if not quiet and run.is_begun:
+            print_series(run)
         raise
     finally:
         progress.stop()

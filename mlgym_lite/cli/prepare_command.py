@@ -69,6 +69,7 @@ def command(
                 )  # fmt: skip
             except DataError as error:  # its environments are built by then; the other tasks are not held up
                 problems[name] = error
+                break  # the data is the same for each of its steps
     if as_json:
         print_json(
             {"prepared": [name for name in names if name not in problems], "cache": str(where.cache), "data": str(where.data)}

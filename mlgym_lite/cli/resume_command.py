@@ -22,15 +22,19 @@ def command(run_directory: Path, as_json: bool, quiet: bool) -> int:
     from mlgym_lite.cli.invocation import from_invocation
     from mlgym_lite.cli.playing import play
     from mlgym_lite.config.task_file import load_task
+    from mlgym_lite.episode.recorder import STEPS_RECORD
     from mlgym_lite.episode.resumption import read_resumption
     from mlgym_lite.errors import ActionsError, EpisodeStateError
 
     resumption = read_resumption(run_directory)
     recorded = resumption.run
-    if not recorded.get("invocation"):
+    if (resumption.path.parent / STEPS_RECORD).is_file():
         raise ActionsError(
-            f"{run_directory}: was not begun by `mlgym-lite run`, or is one step of several; Episode.resume goes on with it"
+            f"{run_directory}: is a step of a task of several, which cannot be gone on with. Run the task anew, or go on with "
+            "this step alone by Episode.resume, in Python"
         )
+    if not recorded.get("invocation"):
+        raise ActionsError(f"{run_directory}: was not begun by `mlgym-lite run`; Episode.resume goes on with it, in Python")
     options = from_invocation(recorded["invocation"])
     task = load_task(options.pop("task"))
     if recorded["task"]["digest"] != task.digest:

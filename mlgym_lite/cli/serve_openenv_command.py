@@ -29,7 +29,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
     help="Keep every run directory in this folder (default: keep none).",
 )
 @shared.sandbox_options
-@shared.quiet
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but the address, and errors.")
 def command(
     task: str,
     host: str,

@@ -11,6 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlgym_lite.config.places import Places
 from mlgym_lite.config.task_file import Task, Variant
@@ -46,7 +47,8 @@ def is_ready(task: Task, variant: Variant, places: Places) -> bool:
         return True
     if variant == "mini":
         return task.data.mini is not None or task.data.mini_program is not None
-    return (full_folder(task, places) / MANIFEST).is_file()
+    folder = full_folder(task, places)
+    return (folder / MANIFEST).is_file() and not _is_of_another_program(task, folder)
 
 
 def data_bytes(task: Task, variant: Variant, places: Places) -> int:
@@ -75,6 +77,11 @@ def find_data(task: Task, variant: Variant, places: Places) -> DataTrees:
     folder = full_folder(task, places)
     if not (folder / MANIFEST).is_file():
         raise DataError(f"{task.name}: its full data is not in {folder}. {_how_to_get(task)}")
+    if _is_of_another_program(task, folder):
+        raise DataError(
+            f"{task.name}: the data in {folder} was made by another {task.data.prepare} than this task's: by an older one, or by "
+            f"that of another task called {task.whole_name}. {_how_to_get(task)}"
+        )
     check_sizes(folder)
     return trees_in(folder)
 
@@ -111,26 +118,41 @@ def check_sizes(folder: Path) -> None:
             raise DataError(f"{path}: is not what was prepared ({entry['bytes']} bytes); run `mlgym-lite prepare` again")
 
 
-def read_manifest(folder: Path) -> dict[str, dict[str, int | str]]:
-    """The manifest's files: name to bytes and sha256; raises DataError where it cannot be read."""
+def _is_of_another_program(task: Task, folder: Path) -> bool:
+    """Whether the program that filled a folder is not the task's; a manifest may not tell, and a task may have none."""
+    made_by = _manifest(folder).get("program")
+    if made_by is None or task.data is None or task.data.prepare is None:
+        return False
+    return bool(made_by != file_sha256(task.path(task.data.prepare)))
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
-        files: dict[str, dict[str, int | str]] = json.loads(path.read_text(encoding="utf-8"))["files"]
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        files: dict[str, dict[str, int | str]] = content["files"]
         if not all(entry["bytes"] >= 0 and entry["sha256"] for entry in files.values()):  # type: ignore[operator]
             raise ValueError("its entries lack bytes or sha256")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read ({error}); run `mlgym-lite prepare` again") from error
+    return content
+
+
+def read_manifest(folder: Path) -> dict[str, dict[str, int | str]]:
+    """The manifest's files: name to bytes and sha256; raises DataError where it cannot be read."""
+    files: dict[str, dict[str, int | str]] = _manifest(folder)["files"]
     return files
 
 
-def write_manifest(folder: Path, source: str | None) -> None:
-    """Record every file below a folder, atomically."""
+def write_manifest(folder: Path, source: str | None, program: Path | None = None) -> None:
+    """Record every file below a folder, atomically, with the sha256 of what it was made from and of the program that made it."""
     files = {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    write_whole(folder / MANIFEST, json.dumps({"source": source, "files": files}, indent=1) + "\n")
+    made_by = None if program is None else file_sha256(program)
+    write_whole(folder / MANIFEST, json.dumps({"source": source, "program": made_by, "files": files}, indent=1) + "\n")
 
 
 def file_sha256(path: Path) -> str:

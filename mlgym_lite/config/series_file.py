@@ -96,6 +96,7 @@ def load_series(reference: str | Path) -> Series:
                 steps.append(_step(folder, raw, step, strategy, where, problems))
             except TomlProblems as error:
                 problems += error.problems
+        problems += _unused(folder, names)
     except TomlProblems as error:
         problems += error.problems
     if problems:
@@ -141,6 +142,17 @@ def _table_problems(raw: Mapping[str, Any], names: Sequence[str], where: str) ->
         elif "data" in table:
             problems.append(f"{place}.{name}.data: not supported: all steps have the whole task's data")
     return problems
+
+
+def _unused(folder: Path, names: Sequence[str]) -> list[str]:
+    """Folders that look as if they were used, and are not."""
+    problems = [
+        f"{folder / name}: not used: each step has its own, below steps/NAME"
+        for name in ("instruction.md", "tests", "solution", "cheats")
+        if (folder / name).exists()
+    ]
+    beside = sorted(path for path in (folder / "steps").glob("*") if path.is_dir() and path.name not in names)
+    return problems + [f"{path}: not used: no step in [[steps]] is called {path.name!r}" for path in beside]
 
 
 def _merged(raw: Mapping[str, Any], step: StepTable) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class AgentShell:
         text = moved(start.variables, start.root, root) if start else ""
         if parts.sandboxes.task.file.metadata.mlgym_lite.home_workspace:
             text += f"\nln -sfn -- {shlex.quote(root)}{WORKSPACE} ~/workspace\n"
-        if root or self.working_directory != WORKSPACE:
+        if root or start or self.working_directory != WORKSPACE:  # the variables may say PWD of another place
             top = shlex.quote(root)
             text += f"\ncd -- {top}{place} 2>/dev/null || cd -- {place} 2>/dev/null || cd {top}{WORKSPACE}\n"
         return text

@@ -30,6 +30,7 @@ from mlgym_lite.isolation.marked_folders import aside_folder, one_at_a_time
 from mlgym_lite.processes import run_program
 
 _SHOWN_OUTPUT = 2000
+_TREES = {"agent", "judge"}
 
 
 def make_mini_data(task: Task, places: Places, on_progress: Progress | None) -> None:
@@ -46,7 +47,7 @@ def make_mini_data(task: Task, places: Places, on_progress: Progress | None) -> 
             if on_progress:
                 on_progress(f"making the mini data of {task.name} (once for this host)")
             _run(task, [sys.executable, task.path(task.data.mini_program), aside], None, None)
-            _publish(aside, folder, None)
+            _publish(task, aside, folder, None, task.data.mini_program)
 
 
 def prepare_full_data(
@@ -73,7 +74,7 @@ def prepare_full_data(
             variables = {**environment, "MLGYM_LITE_PARTIAL": str(partial)}
             _run(task, [*command, aside, *([source.absolute()] if source else [])], variables, on_progress)
             _check_yield(task, aside)
-            _publish(aside, folder, task.data.source.sha256 if task.data.source else None)
+            _publish(task, aside, folder, task.data.source.sha256 if task.data.source else None, task.data.prepare)
         shutil.rmtree(partial, ignore_errors=True)
     on_progress(f"{task.name}: the data is in {folder}")
 
@@ -111,14 +112,18 @@ def _advice(task: Task, program: str) -> str:
     )
 
 
-def _publish(aside: Path, folder: Path, source: str | None) -> None:
-    """Make what was made readable, write its manifest, and move it into place."""
+def _publish(task: Task, aside: Path, folder: Path, source: str | None, program: str) -> None:
+    """Make what a program made readable, write its manifest, and move it into place; raises DataError where it is no data."""
+    found = sorted(path.name for path in aside.iterdir())
+    if not found or not {*found} <= _TREES:
+        made = ", ".join(map(repr, found)) or "nothing"
+        raise DataError(f"{task.name}: {program} made {made}; expected the folders agent/ and judge/, or one of them, only")
     for part in aside.rglob("*"):
         part.chmod(0o755 if part.is_dir() else 0o644)
     aside.chmod(0o755)
     if (aside / "judge").is_dir() and os.geteuid() != 0:
         (aside / "judge").chmod(0o700)
-    write_manifest(aside, source)
+    write_manifest(aside, source, task.path(program))
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(aside, folder)
 

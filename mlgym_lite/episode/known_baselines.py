@@ -18,7 +18,7 @@ from mlgym_lite.whole_files import write_whole
 def known_baseline(task: Task, variant: Variant, places: Places) -> Mapping[str, float] | None:
     """The stated baseline, else the one measured before; None where neither is there or the task has no solution."""
     stated = task.stated_baseline(variant)
-    if stated is not None:
+    if stated is not None or task.step:  # what a step scores depends on what came before it
         return stated
     try:
         content: Mapping[str, float] = json.loads(_kept_in(task, variant, places).read_text(encoding="utf-8"))
@@ -28,7 +28,9 @@ def known_baseline(task: Task, variant: Variant, places: Places) -> Mapping[str,
 
 
 def keep_baseline(task: Task, variant: Variant, places: Places, metrics: Mapping[str, float]) -> None:
-    """Keep a measured baseline; a cache that cannot be written only means that it is measured again."""
+    """Keep a measured baseline, unless it is a step's; a cache that cannot be written only means that it is measured again."""
+    if task.step:
+        return
     path = _kept_in(task, variant, places)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

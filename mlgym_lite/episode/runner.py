@@ -88,8 +88,7 @@ def run_episode(
         if told.on_start:
             told.on_start(episode)
         outcome = run_agent(episode, agent, told)
-        is_baseline = agent.name == "baseline" and not task.step  # what a step scores depends on what came before it
-        if is_baseline and outcome.result["score"] is not None and not outcome.ending.autosubmitted:
+        if agent.name == "baseline" and outcome.result["score"] is not None and not outcome.ending.autosubmitted:
             keep_baseline(task, settings.variant, episode.places, outcome.result["score"]["metrics"])
         if told.on_end:
             told.on_end(episode)

@@ -113,6 +113,11 @@ class SeriesRun:
         if self._goes_on and step is not self._series.steps[-1]:
             self._left = left_by(episode)
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is a record."""
+        return (self.outcome.folder / STEPS_RECORD).is_file()
+
     def record(self) -> dict[str, Any]:
         """What series.json holds."""
         content: dict[str, Any] = json.loads((self.outcome.folder / STEPS_RECORD).read_text(encoding="utf-8"))

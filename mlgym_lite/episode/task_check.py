@@ -15,7 +15,7 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,12 +25,12 @@ from mlgym_lite.agents.baseline import BaselineAgent
 from mlgym_lite.agents.protocol import Agent
 from mlgym_lite.agents.scripted import ScriptedAgent
 from mlgym_lite.config.run_settings import RunSettings
-from mlgym_lite.config.series_file import Series
+from mlgym_lite.config.series_file import Series, SeriesStep
 from mlgym_lite.config.task_file import Task, same_score
 from mlgym_lite.episode.engine import Episode
 from mlgym_lite.episode.outcome import Outcome, Snapshot, Step
 from mlgym_lite.episode.runner import Listeners, run_episode
-from mlgym_lite.episode.series import left_by
+from mlgym_lite.episode.series import left_by, unmet
 from mlgym_lite.errors import GraderError, IsolationError, MLGymLiteError
 from mlgym_lite.isolation.limits import cpu_count
 from mlgym_lite.isolation.marked_folders import LOCK_NAME, TEMPORARY_PREFIX, marked
@@ -56,14 +56,24 @@ class CheckResult:
 
 
 def check_task(
-    task: Task | Series, settings: RunSettings, cache: Path, on_result: Callable[[CheckResult], None], *, better: bool = False
+    task: Task | Series,
+    settings: RunSettings,
+    cache: Path,
+    on_result: Callable[[CheckResult], None],
+    *,
+    better: bool = False,
+    on_progress: Callable[[str], None] | None = None,
 ) -> list[CheckResult]:
-    """Check one task, telling each result as it comes; with `better`, also that solution/better.sh beats the baseline."""
+    """Check one task, telling each result as it comes; with `better`, also that solution/better.sh beats the baseline.
+
+    `on_progress` gets a line for what is made before the first check, such as environments and mini data.
+    """
     folder = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}check-"))
     results: list[CheckResult] = []
     try:
         with marked(folder / LOCK_NAME):
-            for result in _results(task, settings, cache, folder, better):
+            context = _Context(settings, cache, on_progress)
+            for result in _results(task, context, folder, better):
                 on_result(result)
                 results.append(result)
     finally:
@@ -72,10 +82,18 @@ def check_task(
     return results
 
 
-def _results(task: Task | Series, settings: RunSettings, cache: Path, folder: Path, better: bool) -> Iterator[CheckResult]:
+class _Context(NamedTuple):
+    """What all checks of a task share."""
+
+    settings: RunSettings
+    cache: Path
+    on_progress: Callable[[str], None] | None
+
+
+def _results(task: Task | Series, context: _Context, folder: Path, better: bool) -> Iterator[CheckResult]:
     """The checks of a task, or of one step after the other; what follows a baseline that was not scored cannot be checked."""
     if isinstance(task, Task):
-        yield from _Checker(task, settings, cache, folder).results(better)
+        yield from _Checker(task, context, folder).results(better)
         return
     left: Snapshot | None = None
     for number, step in enumerate(task.steps):
@@ -84,8 +102,7 @@ def _results(task: Task | Series, settings: RunSettings, cache: Path, folder: Pa
             detail = f"was not checked: the baseline of the step {before} left nothing to begin with"
             yield CheckResult(task=step.task.name, name="baseline", passed=False, score=None, detail=detail, seconds=0.0)
             continue
-        checker = _Checker(step.task, settings, cache, folder / "steps" / step.task.step, left)
-        checker.keeps = step is not task.steps[-1]
+        checker = _StepChecker(step, context, folder / "steps" / step.task.step, left, keeps=step is not task.steps[-1])
         yield from checker.results(better)
         left = checker.left
 
@@ -101,16 +118,12 @@ class _Verdict(NamedTuple):
 class _Checker:
     """The checks of one task; lives for one call."""
 
-    def __init__(self, task: Task, settings: RunSettings, cache: Path, folder: Path, start: Snapshot | None = None) -> None:
+    def __init__(self, task: Task, context: _Context, folder: Path, start: Snapshot | None = None) -> None:
         self._task = task
-        self._settings = settings
-        self._cache = cache
+        self._settings = context.settings
+        self._context = context
         self._folder = folder
         self._start = start
-        self.keeps = False
-        """Whether what the baseline leaves is wanted."""
-        self.left: Snapshot | None = None
-        """What the baseline of a step left, where it was scored."""
 
     def results(self, better: bool) -> Iterator[CheckResult]:
         """Check one thing after the other; cheats run side by side."""
@@ -141,7 +154,7 @@ class _Checker:
 
     def _run(self, agent: Agent, name: str, listeners: Listeners | None = None) -> Outcome:
         settings = replace(self._settings, output=self._record(name))
-        return run_episode(self._task, agent, settings, cache=self._cache, listeners=listeners, start=self._start)
+        return run_episode(self._task, agent, settings, cache=self._context.cache, listeners=listeners, start=self._start)
 
     def _record(self, name: str) -> Path:
         """The run directory of a check."""
@@ -149,13 +162,11 @@ class _Checker:
 
     def _baseline(self) -> _Verdict:
         purpose = "a task runs without it, but a check compares cheats with what it scores"
-        verdict = self._solution("solve.sh", "baseline", purpose, self._keep if self.keeps else None)
+        verdict = self._solution("solve.sh", "baseline", purpose, self._baseline_ended)
         return verdict if verdict.score is None or not verdict.passed else self._compared(verdict.score)
 
-    def _keep(self, episode: Episode) -> None:
-        """Keep what the baseline of a step left, for the next one."""
-        if episode.outcome is not None and episode.outcome.score is not None:
-            self.left = left_by(episode)
+    def _baseline_ended(self, episode: Episode) -> None:
+        """For what is to be known or kept of it."""
 
     def _better(self, baseline: float | None) -> _Verdict:
         verdict = self._solution("better.sh", "better method", "it shows that the task can tell methods apart")
@@ -170,7 +181,7 @@ class _Checker:
         if not (self._task.own_folder / "solution" / script).is_file():
             return _Verdict(passed=False, score=None, detail=f"solution/{script} is missing; {purpose}")
         steps: list[Step] = []
-        listeners = Listeners(on_step=lambda _, step: steps.append(step), on_end=on_end)
+        listeners = Listeners(on_progress=self._context.on_progress, on_step=lambda _, step: steps.append(step), on_end=on_end)
         try:
             outcome = self._run(BaselineAgent(self._task, os.environ, script), name, listeners)
         except IsolationError:
@@ -226,6 +237,32 @@ class _Checker:
         """Whether a score is better than the baseline's by more than noise."""
         noise = self._task.score_noise(self._settings.variant)
         return self._task.is_better(score, baseline) and not same_score(score, baseline, noise)
+
+
+class _StepChecker(_Checker):
+    """The checks of one step of several."""
+
+    def __init__(self, step: SeriesStep, context: _Context, folder: Path, start: Snapshot | None, *, keeps: bool) -> None:
+        super().__init__(step.task, context, folder, start)
+        self._keeps = keeps
+        self._step = step
+        self._unmet: Mapping[str, Mapping[str, float | None]] = {}
+        self.left: Snapshot | None = None
+        """What the baseline left, where it was scored."""
+
+    def _baseline_ended(self, episode: Episode) -> None:
+        if episode.outcome is not None and episode.outcome.score is not None:
+            self._unmet = unmet(self._step, episode.outcome)
+            self.left = left_by(episode) if self._keeps else None
+
+    def _baseline(self) -> _Verdict:
+        """Of what the next step asks for, too: a metric that there is not can never be reached, by nobody."""
+        verdict = super()._baseline()
+        for metric, found in self._unmet.items():
+            if found["value"] is None:
+                return verdict._replace(passed=False, detail=f"min_reward asks for {metric!r}, which the grading does not give")
+        below = "; below its min_reward" if self._unmet else ""
+        return verdict._replace(detail=verdict.detail + below)
 
 
 def _failure_of(script: str, steps: list[Step]) -> str:

@@ -58,7 +58,10 @@ def test_a_failed_step_is_in_the_record(mlgym: Program, tmp_path: Path) -> None:
     folder = make_steps(tmp_path / "three")
     (folder / "steps/work/tests/test.sh").write_text("exit 3\n")
     ended = mlgym("run", folder, "--actions", actions(tmp_path, WHOLE), "--output", tmp_path / "out")
-    assert ended.status == 11 and f"record: {tmp_path}/out\n" in ended.err
+    assert (
+        ended.status == 11
+        and f"not begun: end\nthree: reward 1, the mean of the steps' scores\nrecord: {tmp_path}/out/series.json\n" in ended.err
+    )
     content = json.loads((tmp_path / "out/series.json").read_text())
     assert [(step["name"], step["reason"]) for step in content["steps"]] == [("idea", "submitted"), ("work", None)]
     assert content["reward"] == 1.0 and content["not_begun"] == ["end"]
@@ -147,6 +150,18 @@ def test_check_goes_through_the_steps(mlgym: Program, tmp_path: Path) -> None:
     (folder / "steps/work/solution/solve.sh").unlink()
     told = mlgym("check", folder, "--variant", "full")
     told.told_one_error(14, "three-work: baseline: solution/solve.sh is missing", "three-end: baseline: was not checked")
+
+
+def test_check_finds_a_min_reward_that_cannot_be_reached(mlgym: Program, tmp_path: Path) -> None:
+    """Of a metric that the grading does not give; a baseline below what is asked for is only told."""
+    folder = make_steps(tmp_path / "three", STEPS_TOML.replace("{ Score = 3.0 }", "{ Scroe = 3.0 }"))
+    for name in ("idea", "work", "end"):
+        solved(folder, name, "echo 1 > answer.txt; cp answer.txt idea.txt\n")
+    ended = mlgym("check", folder)
+    ended.told_one_error(
+        14, "1 of 6 checks failed", "three-work: baseline: min_reward asks for 'Scroe', which the grading does not give"
+    )
+    assert "ok   three-idea: baseline: 1" in ended.err and "; below its min_reward" in ended.err
 
 
 def test_check_of_a_step_of_any_name(mlgym: Program, tmp_path: Path) -> None:

@@ -97,6 +97,22 @@ def test_a_step_that_is_not_good_enough_ends_it(
 
 
 @pytest.mark.kernel
+def test_a_step_begins_where_the_one_before_it_was(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the variables say that were looked at earlier."""
+    monkeypatch.setenv("MLGYM_LITE_CACHE", str(cache))
+    team = Team(
+        {
+            "idea": ["echo 2 > idea.txt; export KEPT=1; cd /tmp", 'cd "$MLGYM_LITE_ROOT/workspace"', "submit"],
+            "work": ['pwd; echo "$PWD"', "echo 3 > answer.txt", "submit"],
+            "end": ["echo 4 > answer.txt; submit"],
+        }
+    )
+    assert played(make_steps(tmp_path / "three"), team, cache).reward == 3.0
+    here, told = team.typists["work"].shown[1].splitlines()
+    assert here == told and here.endswith("/workspace")
+
+
+@pytest.mark.kernel
 def test_listeners_are_told_of_every_step(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each beginning and end."""
     monkeypatch.setenv("MLGYM_LITE_CACHE", str(cache))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from mlgym_lite.config.data_folder import find_data, full_folder, is_ready, read_manifest, write_manifest
 from mlgym_lite.config.places import Places
 from mlgym_lite.config.task_file import Task, load_task
-from mlgym_lite.episode.data_preparation import make_mini_data
+from mlgym_lite.episode.data_preparation import make_mini_data, prepare_full_data
 from mlgym_lite.errors import DataError, TaskError
 
 DATA = """\
@@ -129,6 +130,32 @@ for tree in ("agent", "judge"):
     (out / tree / "rows").write_text(tree)
 """
 MADE = DATA.partition("prepare =")[0].replace('mini = "mini"', 'mini_program = "make_mini.py"')
+
+
+def test_data_of_another_program_is_refused_and_made_anew(make_task: Callable[..., Path], places: Places) -> None:
+    """Of one that has changed since, or of a task of the same name."""
+    toml = DATA.partition("prepare =")[0].replace('mini = "mini"', 'prepare = "prepare.py"')
+    folder = make_task("makes_data", toml=toml, files={"prepare.py": MAKING})
+    task = load_task(folder)
+    told: list[str] = []
+    for text, makes in ((MAKING, True), (MAKING, False), (f"{MAKING}# changed\n", True)):
+        (folder / "prepare.py").write_text(text)
+        assert is_ready(task, "full", places) is not makes
+        told.clear()
+        prepare_full_data(task, places, os.environ, None, told.append)
+        assert ("is complete" in told[-1]) is not makes, told
+    (folder / "prepare.py").write_text(MAKING)
+    with pytest.raises(DataError, match=r"was made by another prepare\.py than this task's"):
+        find_data(task, "full", places)
+
+
+def test_what_is_no_data_is_refused(make_task: Callable[..., Path], places: Places) -> None:
+    """A program that makes other folders than the two trees has a slip of the pen, and must not count as done."""
+    toml = DATA.partition("prepare =")[0].replace('mini = "mini"', 'prepare = "prepare.py"')
+    task = load_task(make_task("makes_data", toml=toml, files={"prepare.py": MAKING.replace('"judge")', '"jugde")')}))
+    with pytest.raises(DataError, match=r"prepare\.py made 'agent', 'jugde'; expected the folders agent/ and judge/"):
+        prepare_full_data(task, places, os.environ, None, print)
+    assert not is_ready(task, "full", places)
 
 
 def test_mini_data_can_be_made_by_the_task_once_for_a_host(make_task: Callable[..., Path], places: Places) -> None:

@@ -54,6 +54,15 @@ def test_mistakes_are_told(tmp_path: Path, old: str, new: str, expected: str) ->
     assert any(expected in problem for problem in caught.value.problems), caught.value.problems
 
 
+@pytest.mark.parametrize("name", ["cheats", "tests", "solution", "steps/other"])
+def test_what_nobody_uses_is_refused(tmp_path: Path, name: str) -> None:
+    """A cheat that is never run must not look like one that gained nothing."""
+    folder = make_steps(tmp_path / "three")
+    (folder / name).mkdir()
+    with pytest.raises(TaskError, match=f"{name}: not used"):
+        load_series(folder)
+
+
 def test_a_workdir_is_refused(tmp_path: Path) -> None:
     """Harbor's folder of files for one step is not known here."""
     folder = make_steps(tmp_path / "three")
