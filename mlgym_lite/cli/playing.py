@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from mlgym_lite.errors import MLGymLiteError
 
 if TYPE_CHECKING:
-    from mlgym_lite.cli.agent_choice import AgentOptions
+    from pathlib import Path
+
+    from mlgym_lite.agents.protocol import Agent
+    from mlgym_lite.cli.agent_choice import AgentOptions, Chosen
     from mlgym_lite.config.run_settings import RunSettings
     from mlgym_lite.config.series_file import Series
     from mlgym_lite.config.task_file import Task
@@ -53,8 +56,19 @@ def play(
     return tell_outcome(outcome, as_json=as_json, quiet=quiet)
 
 
-def play_series(series: Series, options: Mapping[str, Any], *, as_json: bool, quiet: bool) -> int:
-    """Run a task of several steps, print how each and the whole ended, and give the last one's exit status."""
+def play_series(
+    series: Series,
+    options: Mapping[str, Any],
+    *,
+    as_json: bool,
+    quiet: bool,
+    resumed: Path | None = None,
+    invocation: Mapping[str, Any] | None = None,
+) -> int:
+    """Run a task of several steps, or the rest of it in the folder `resumed`, print how each step and the whole ended.
+
+    The last one's exit status is given; `options` are those of `mlgym-lite run`.
+    """
     from mlgym_lite.cli.agent_choice import choose_agent
     from mlgym_lite.cli.endings import exit_status
     from mlgym_lite.cli.printing import Progress, print_json, print_outcome, print_series
@@ -64,13 +78,14 @@ def play_series(series: Series, options: Mapping[str, Any], *, as_json: bool, qu
     asked, settings = _asked(options)
     cache = places(data=settings.data).cache
     progress = Progress(quiet=quiet)
-    chosen = choose_agent(asked, series.steps[0].task, progress, cache)
-    run = SeriesRun(series, settings)
+    run = SeriesRun(series, settings, invocation=invocation, resumed=resumed)
+    chosen: Chosen | None = None
     status = 0
     try:
         for step in run.steps():
-            if step is not series.steps[0] and asked.agent not in (None, "scripted"):  # whose actions go on in the next step
+            if chosen is None or asked.agent not in (None, "scripted"):  # whose actions go on in the next step
                 chosen = choose_agent(asked, step.task, progress, cache)
+                _pass_over(chosen.agent, run.outcome.outcomes)
             outcome = run.play(step, chosen.agent, cache=cache, listeners=chosen.listeners, services=chosen.services)
             status = exit_status(outcome)
             if not quiet:
@@ -89,6 +104,16 @@ def play_series(series: Series, options: Mapping[str, Any], *, as_json: bool, qu
         print_series(run)
     sys.stdout.flush()
     return status
+
+
+def _pass_over(agent: Agent, outcomes: Mapping[str, Outcome]) -> None:
+    """Have actions that are played passed over where steps of before have played them."""
+    from mlgym_lite.agents.scripted import ScriptedAgent
+    from mlgym_lite.episode.run_reader import read_run
+
+    if isinstance(agent, ScriptedAgent):
+        for outcome in outcomes.values():
+            agent.resume(read_run(outcome.run_directory).steps, ())
 
 
 def _asked(options: Mapping[str, Any]) -> tuple[AgentOptions, RunSettings]:

@@ -45,6 +45,7 @@ def command(task: str, as_json: bool, quiet: bool, **options: Any) -> int:
     from mlgym_lite.config.task_file import load_task
 
     if has_steps(task):
-        return play_series(load_series(task), options, as_json=as_json, quiet=quiet)
+        series = load_series(task)
+        return play_series(series, options, as_json=as_json, quiet=quiet, invocation=as_invocation(series.folder, options))
     loaded = load_task(task)
     return play(loaded, options, as_json=as_json, quiet=quiet, invocation=as_invocation(loaded.folder, options))

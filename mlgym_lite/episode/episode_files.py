@@ -26,7 +26,8 @@ class EpisodeFiles:
         self._submission = run_directory / "submission"
         self._state = run_directory / ".state"
         self._owner = owner if os.geteuid() == 0 else None
-        self._states = KeptStates(run_directory.absolute() / ".state" / "snapshots", self._owner)
+        self._snapshots = run_directory.absolute() / ".state" / "snapshots"
+        self._states = KeptStates(self._snapshots, self._owner)
 
     def make(self, task: Task, base: BaseEnvironment, start: Snapshot | None) -> None:
         """Fill them from the task's starter files, or from the snapshot an episode goes on from."""
@@ -53,8 +54,8 @@ class EpisodeFiles:
         for layer in self.grading_layers.iterdir() if self.grading_layers.is_dir() else ():
             shutil.rmtree(layer, ignore_errors=True)  # a grader was at work; the next one begins with fresh ones
         self.grading_layers.mkdir(exist_ok=True)
-        for collected in (self._submission, *self._state.glob("validation-*")):
-            shutil.rmtree(collected, ignore_errors=True)
+        for collected in (self._submission, self._snapshots, *self._state.glob("validation-*")):
+            shutil.rmtree(collected, ignore_errors=True)  # snapshots went with the engine that could name them
         self._submission.mkdir(mode=0o755)
 
     def let_in(self) -> None:

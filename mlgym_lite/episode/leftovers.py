@@ -192,8 +192,9 @@ def _runs(folder: Path) -> Iterator[Leftover]:
         if parts:
             for leftover in _marked("killed run", run, mark_of(run / MARK), parts):
                 names = ", ".join(f".state/{part.name}" for part in parts)
-                resumed = "Episode.resume" if (folder / STEPS_RECORD).is_file() else "`mlgym-lite resume`"
-                detail = leftover.detail or f"its record is kept; {names} can go, but then {resumed} cannot go on with it"
+                detail = (
+                    leftover.detail or f"its record is kept; {names} can go, but then `mlgym-lite resume` cannot go on with it"
+                )
                 yield Leftover(kind=leftover.kind, path=run, bytes=leftover.bytes, removable=leftover.removable, detail=detail)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -134,6 +134,12 @@ class Outcome:
         """The value of the metric that ranks, or None."""
         score = self.result["score"]
         return None if score is None else float(score["value"])
+
+
+def recorded_outcome(result: Mapping[str, Any], run_directory: Path) -> Outcome:
+    """An outcome again, from the content of its result.json."""
+    ending = Ending(**{one.name: result["ending"][one.name] for one in fields(Ending)})
+    return Outcome(result=result, ending=ending, run_directory=run_directory)
 
 
 def ending_for(error: BaseException) -> Ending:

@@ -20,10 +20,12 @@ from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.series_file import Series, SeriesStep
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.engine import Episode
-from mlgym_lite.episode.outcome import Outcome, Snapshot
+from mlgym_lite.episode.outcome import Outcome, Snapshot, recorded_outcome
 from mlgym_lite.episode.recorder import STEPS_RECORD, already_there, new_run_path
+from mlgym_lite.episode.resumption import Resumption, read_resumption
+from mlgym_lite.episode.run_reader import recorded_json
 from mlgym_lite.episode.runner import Listeners, run_episode
-from mlgym_lite.errors import OutputError
+from mlgym_lite.errors import EpisodeStateError, OutputError
 from mlgym_lite.services.protocol import Service
 from mlgym_lite.whole_files import write_whole
 
@@ -65,21 +67,59 @@ def run_series(
 class SeriesRun:
     """A series on its way: who takes its steps one by one plays each of them before asking for the next."""
 
-    def __init__(self, series: Series, settings: RunSettings) -> None:
-        """Nothing is made before the first step begins; raises OutputError where the folder of the whole is there already."""
-        folder = (settings.output or new_run_path(Path.cwd() / "runs", series.name, settings.variant)).absolute()
-        if os.path.lexists(folder):
+    def __init__(
+        self,
+        series: Series,
+        settings: RunSettings,
+        *,
+        invocation: Mapping[str, Any] | None = None,
+        resumed: Path | None = None,
+    ) -> None:
+        """Nothing is made before the first step begins.
+
+        `invocation` (JSON) is kept in each step's run.json; `resumed` is the folder of a series whose engine was killed within a
+        step, to go on with.
+
+        Raises:
+            OutputError: The folder of the whole is there already.
+            ActionsError: The record of what is to be gone on with cannot be read.
+            EpisodeStateError: It has ended, still goes on, was killed between two steps, or the task has changed since.
+        """
+        folder = (resumed or settings.output or new_run_path(Path.cwd() / "runs", series.name, settings.variant)).absolute()
+        if resumed is None and os.path.lexists(folder):
             raise already_there(folder)
         self._series = series
         self._settings = settings
+        self._invocation = invocation
         self._left: Snapshot | None = None
         self._goes_on = True
         self.outcome = SeriesOutcome(reward=_reward(series, {}), outcomes={}, folder=folder)
         """As far as it has come."""
+        self._resumption = None if resumed is None else self._read_killed()
+
+    def _read_killed(self) -> Resumption:
+        """Take on what has ended, and find the step that has not."""
+        folder, outcomes = self.outcome.folder, dict(self.outcome.outcomes)
+        for step in self._series.steps:
+            path = folder / step.task.step
+            if not (path / "run.json").is_file():
+                raise EpisodeStateError(f"{folder}: was killed before its step {step.task.step} had begun. Run the task anew")
+            if not (path / "result.json").is_file():
+                resumption = read_resumption(path)
+                if resumption.run["task"]["digest"] != step.task.digest:
+                    raise EpisodeStateError(f"{folder}: the task has changed since; a score would be of neither. Run it anew")
+                self.outcome = replace(self.outcome, reward=_reward(self._series, outcomes), outcomes=outcomes)
+                return resumption
+            outcomes[step.task.step] = recorded_outcome(recorded_json(path / "result.json"), path)
+            if not reached(step, outcomes[step.task.step]):
+                break
+        raise EpisodeStateError(f"{folder}: has ended; there is nothing to go on with")
 
     def steps(self) -> Iterator[SeriesStep]:
-        """The steps, until one does not reach what the next one needs."""
+        """The steps that have no outcome yet, until one does not reach what the next one needs."""
         for step in self._series.steps:
+            if step.task.step in self.outcome.outcomes:
+                continue
             yield step
             if not self._goes_on:
                 break
@@ -101,7 +141,11 @@ class SeriesRun:
             on_start=_both(lambda _: self._record(begun=step), told.on_start),
             on_end=_both(lambda episode: self._end_of(step, episode), told.on_end),
         )
-        return run_episode(step.task, agent, settings, cache=cache, listeners=told, services=services, start=self._left)
+        resumption, self._resumption = self._resumption, None
+        return run_episode(
+            step.task, agent, settings, cache=cache, listeners=told, services=services, start=self._left, resumption=resumption,
+            invocation=self._invocation,
+        )  # fmt: skip
 
     def _end_of(self, step: SeriesStep, episode: Episode) -> None:
         """Record how a step ended, and keep what it left where another one follows."""

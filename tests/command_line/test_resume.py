@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from program_harness import Program, wait_until
+from several_steps import make_steps
 from tiny_task import GRADER
 
 from mlgym_lite.models.script_server import ScriptServer
@@ -169,3 +170,63 @@ def test_a_program_is_told_what_was_done(
     ended = mlgym("resume", run, "--json")
     assert ended.status == 0, ended.err
     assert json.loads(ended.out)["score"]["value"] == 9.0 and lines(run)[2]["action"].endswith("# Validation")
+
+
+@pytest.mark.parametrize("agent", ["actions", "program"])
+def test_a_killed_series_goes_on(
+    agent: str, mlgym: Program, started: Started, tmp_path: Path, working_folder: Path, actions: Callable[[str], Path]
+) -> None:
+    """In the step that was killed, with what it had, and then the rest; named by its folder or by the step's."""
+    task, run = make_steps(tmp_path / "three"), working_folder / "my run"
+    texts = [
+        "echo 3 > idea.txt; submit", "export A=5; cd /tmp", 'cd "$MLGYM_LITE_ROOT/workspace"; echo 4 > answer.txt',
+        "touch started; [ -e go ] || sleep 60", 'echo "$A $PWD"', "submit", "echo 5 > answer.txt; submit",
+    ]  # fmt: skip
+    how = ("--actions", actions("".join(f"{json.dumps(text)}\n" for text in texts)))
+    if agent == "program":
+        by_step = {"three-idea": texts[:1], "three-work": texts[1:6], "three-end": texts[6:]}
+        (tmp_path / "typist.py").write_text(TYPIST.format(texts=by_step))
+        how = ("--agent", tmp_path / "typist.py")
+    process = started("run", task, *how, "--output", run)
+    wait_until((run / "work" / "workspace" / "started").exists, "the fourth action is on its way")
+    mlgym("resume", run).told_one_error(17, "still goes on")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    (run / "work/workspace/go").touch()
+    ended = mlgym("resume", run if agent == "actions" else run / "work", "--json")
+    assert ended.status == 0, ended.err
+    content = json.loads(ended.out)
+    assert content == json.loads((run / "series.json").read_text()) and content["reward"] == 4.0 and content["not_begun"] == []
+    seen = [line["observation"] for line in lines(run / "work")]
+    assert next(one for one in seen if one.startswith("5 ")).endswith("/workspace\n")
+    mlgym("resume", run).told_one_error(17, "has ended; there is nothing to go on with")
+
+
+def test_a_series_that_cannot_go_on(
+    mlgym: Program, started: Started, tmp_path: Path, working_folder: Path, actions: Callable[[str], Path]
+) -> None:
+    """Whose task has changed, or that was killed between two steps."""
+    task, run = make_steps(tmp_path / "three"), working_folder / "run"
+    process = started(
+        "run", task, "--actions", actions('"echo 3 > idea.txt; submit"\n"touch started; sleep 60"\n'), "--output", run
+    )
+    wait_until((run / "work" / "workspace" / "started").exists, "the second action is on its way")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    instruction = task / "steps/work/instruction.md"
+    before = instruction.read_text()
+    instruction.write_text("Another one.\n")
+    mlgym("resume", run).told_one_error(17, "the task has changed since")
+    instruction.write_text(before)
+    (run / "work/run.json").unlink()
+    mlgym("resume", run).told_one_error(17, "was killed before its step work had begun. Run the task anew")
+
+
+TYPIST = """
+import json, sys
+texts = {texts!r}
+start = json.loads(sys.stdin.readline())
+for text in texts[start["task"]][len(start.get("before", [])):]:
+    print(json.dumps({{"action": text}}), flush=True)
+    sys.stdin.readline()
+"""
