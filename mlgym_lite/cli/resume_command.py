@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,31 +26,41 @@ def command(run_directory: Path, as_json: bool, quiet: bool) -> int:
     from mlgym_lite.cli.playing import play, play_series
     from mlgym_lite.config.series_file import load_series
     from mlgym_lite.config.task_file import load_task
-    from mlgym_lite.episode.recorder import STEPS_RECORD
     from mlgym_lite.episode.resumption import read_resumption
-    from mlgym_lite.episode.run_reader import read_run
     from mlgym_lite.errors import EpisodeStateError
 
-    whole = next((path for path in (run_directory, run_directory.absolute().parent) if (path / STEPS_RECORD).is_file()), None)
-    if whole is not None:  # of a task of several steps, named by itself or by one of them
-        first = next(iter(sorted(whole.glob("*/run.json"))), whole / "run.json").parent
-        invocation = _invocation(read_run(first).run, run_directory)
+    step = _step_in(run_directory)
+    if step is not None:
+        invocation = _invocation(step)
         options = from_invocation(invocation)
         series = load_series(options.pop("task"))
-        return play_series(series, options, as_json=as_json, quiet=quiet, resumed=whole, invocation=invocation)
+        return play_series(series, options, as_json=as_json, quiet=quiet, resumed=step.parent, invocation=invocation)
     resumption = read_resumption(run_directory)
-    options = from_invocation(_invocation(resumption.run, run_directory))
+    options = from_invocation(_invocation(run_directory))
     task = load_task(options.pop("task"))
     if resumption.run["task"]["digest"] != task.digest:
         raise EpisodeStateError(f"{run_directory}: the task has changed since; a score would be of neither. Run it anew")
     return play(task, options, as_json=as_json, quiet=quiet, resumption=resumption)
 
 
-def _invocation(run: Mapping[str, Any], run_directory: Path) -> Mapping[str, Any]:
+def _step_in(folder: Path) -> Path | None:
+    """The run directory of a step of several: the folder itself, or one in it; None where it is neither."""
+    from mlgym_lite.episode.run_reader import recorded_json
+
+    folder = folder.resolve()
+    for path in [folder] if (folder / "run.json").is_file() else sorted(file.parent for file in folder.glob("*/run.json")):
+        task = recorded_json(path / "run.json").get("task")
+        if isinstance(task, dict) and task.get("step") == path.name:
+            return path
+    return None
+
+
+def _invocation(run_directory: Path) -> dict[str, Any]:
     """How a run was asked for."""
+    from mlgym_lite.episode.run_reader import recorded_json
     from mlgym_lite.errors import ActionsError
 
-    invocation: Mapping[str, Any] | None = run.get("invocation")
-    if not invocation:
+    invocation = recorded_json(run_directory / "run.json").get("invocation")
+    if not isinstance(invocation, dict):
         raise ActionsError(f"{run_directory}: was not begun by `mlgym-lite run`; Episode.resume goes on with it, in Python")
     return invocation

@@ -42,13 +42,16 @@ def made_mini_folder(task: Task, places: Places) -> Path | None:
 
 
 def is_ready(task: Task, variant: Variant, places: Places) -> bool:
-    """Whether a variant can run on this host."""
+    """Whether a variant can run on this host, as far as can be told without reading its data."""
     if task.data is None:
         return True
     if variant == "mini":
         return task.data.mini is not None or task.data.mini_program is not None
     folder = full_folder(task, places)
-    return (folder / MANIFEST).is_file() and not _is_of_another_program(task, folder)
+    try:
+        return (folder / MANIFEST).is_file() and not _is_of_another_program(task, folder)
+    except DataError:  # its manifest cannot be read
+        return False
 
 
 def data_bytes(task: Task, variant: Variant, places: Places) -> int:

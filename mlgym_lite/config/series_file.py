@@ -151,7 +151,8 @@ def _unused(folder: Path, names: Sequence[str]) -> list[str]:
         for name in ("instruction.md", "tests", "solution", "cheats")
         if (folder / name).exists()
     ]
-    beside = sorted(path for path in (folder / "steps").glob("*") if path.is_dir() and path.name not in names)
+    folders = sorted(path for path in (folder / "steps").glob("*") if path.is_dir() and path.name[0] not in "._")
+    beside = [path for path in folders if path.name not in names]
     return problems + [f"{path}: not used: no step in [[steps]] is called {path.name!r}" for path in beside]
 
 

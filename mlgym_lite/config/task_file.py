@@ -154,7 +154,7 @@ def load_task(reference: str | Path) -> Task:
     try:
         raw = read_toml(file)
         if "steps" in raw:
-            hint = f"{file}: steps: only `run`, `check` and `prepare` take several (docs/tasks/several-steps.md)"
+            hint = f"{file}: steps: only `run`, `resume`, `check` and `prepare` take several (docs/tasks/several-steps.md)"
             raise TaskError(f"{folder} is no task of one step:", (hint,))
         problems += path_problems(folder, raw, str(file))
         content = parse(TaskFile, _with_docker_hint(folder, raw), str(file))

@@ -114,6 +114,7 @@ def _advice(task: Task, program: str) -> str:
 
 def _publish(task: Task, aside: Path, folder: Path, source: str | None, program: str) -> None:
     """Make what a program made readable, write its manifest, and move it into place; raises DataError where it is no data."""
+    shutil.rmtree(aside / "__pycache__", ignore_errors=True)
     found = sorted(path.name for path in aside.iterdir())
     if not found or not {*found} <= _TREES:
         made = ", ".join(map(repr, found)) or "nothing"

@@ -260,7 +260,7 @@ class Episode:
         for service in self.services:
             service.open(path.absolute())
             self._stack.callback(service.close)
-        self._run = RunDirectory(path, is_there=before is not None)
+        self._run = RunDirectory(path, finished_steps=len(before.steps) if before else None)
         self._stack.callback(self._run.close)
         self._identity: Identity = sandboxes.mechanism.identity()
         self._stack.callback(self._identity.close)
@@ -325,7 +325,7 @@ class Episode:
         except (SandboxError, BrokenPipeError):  # an agent can break its shell; the next action shows it
             return
         if variables != self._variables:
-            keep_shell(self._run.path, variables, agent_shell.root)
+            keep_shell(self._run.path, variables, agent_shell.root, agent_shell.working_directory)
             self._variables = variables
 
     def _run_step(self, agent_shell: AgentShell, action: str, text: str) -> Step:

@@ -12,7 +12,7 @@ from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.file_changes import Changes
 from mlgym_lite.episode.kept_states import KeptFolder
-from mlgym_lite.errors import GraderError, IsolationError, MLGymLiteError, OutputError, SandboxError
+from mlgym_lite.errors import ActionsError, GraderError, IsolationError, MLGymLiteError, OutputError, SandboxError
 from mlgym_lite.models.protocol import ModelError
 
 AttemptKind = Literal["validate", "submit"]
@@ -137,9 +137,14 @@ class Outcome:
 
 
 def recorded_outcome(result: Mapping[str, Any], run_directory: Path) -> Outcome:
-    """An outcome again, from the content of its result.json."""
-    ending = Ending(**{one.name: result["ending"][one.name] for one in fields(Ending)})
-    return Outcome(result=result, ending=ending, run_directory=run_directory)
+    """An outcome again, from the content of its result.json; raises ActionsError where that is none."""
+    try:
+        ending = Ending(**{one.name: result["ending"][one.name] for one in fields(Ending)})
+        outcome = Outcome(result=result, ending=ending, run_directory=run_directory)
+        assert outcome.score is None or result["score"]["metrics"] is not None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ActionsError(f"{run_directory / 'result.json'}: is not what a run records: {error!r}") from error
+    return outcome
 
 
 def ending_for(error: BaseException) -> Ending:

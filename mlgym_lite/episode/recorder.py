@@ -20,16 +20,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlgym_lite.errors import OutputError
+from mlgym_lite.errors import EpisodeStateError, OutputError
 from mlgym_lite.isolation.marked_folders import marked
 from mlgym_lite.isolation.storage_watch import LEAST_FREE_BYTES
 from mlgym_lite.whole_files import write_whole
 
 _LEAST_START_BYTES = 2 * LEAST_FREE_BYTES
 MARK = ".state/engine.lock"
+"""Held while the run's engine lives."""
 STEPS_RECORD = "series.json"
 """Lies in the folder of a task of several steps, beside the steps' run directories."""
-"""Held while the run's engine lives."""
 _FOLDERS = ("outputs", "workspace", "submission", "grading", ".state")
 _UNSEEN = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 """What JSON leaves as it is although a terminal takes it for a command, or turns or breaks lines at it."""
@@ -61,11 +61,16 @@ def already_there(path: Path) -> OutputError:
 class RunDirectory:
     """One run's directory; the episode owns it and closes it."""
 
-    def __init__(self, path: Path, *, is_there: bool = False) -> None:
-        """Make the directory, which must not exist, or open that of an episode that goes on; raises OutputError."""
+    def __init__(self, path: Path, *, finished_steps: int | None = None) -> None:
+        """Make the directory, which must not exist, or open that of an episode that goes on behind so many finished steps.
+
+        Raises:
+            OutputError: It cannot be made or opened.
+            EpisodeStateError: Another process goes on with that episode, or has done so meanwhile.
+        """
         self.path = path.absolute()
-        if is_there:
-            self._open_again()
+        if finished_steps is not None:
+            self._open_again(finished_steps)
             return
         self._trajectory = -1
         self._stack = contextlib.ExitStack()
@@ -83,14 +88,19 @@ class RunDirectory:
             self._stack.close()
             raise OutputError(f"{self.path}: cannot be made: {error.strerror or error}. Name another --output") from error
 
-    def _open_again(self) -> None:
+    def _open_again(self, finished_steps: int) -> None:
         """Take the mark and the trajectory, from which a half-written line goes."""
         self._stack = contextlib.ExitStack()
         try:
-            self._stack.enter_context(marked(self.path / MARK))
-            self._trajectory = os.open(self.path / "trajectory.jsonl", os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            self._stack.enter_context(marked(self.path / MARK, alone=True))
             whole = (self.path / "trajectory.jsonl").read_bytes().rpartition(b"\n")
+            if (self.path / "result.json").exists() or len(whole[0].splitlines()) != finished_steps:
+                self._stack.close()
+                raise EpisodeStateError(f"{self.path}: another process has gone on with this episode meanwhile")
+            self._trajectory = os.open(self.path / "trajectory.jsonl", os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             os.ftruncate(self._trajectory, len(whole[0]) + len(whole[1]))
+        except BlockingIOError as error:
+            raise EpisodeStateError(f"{self.path}: this episode still goes on; its engine is alive") from error
         except OSError as error:
             self._stack.close()
             raise OutputError(f"{self.path}: cannot be gone on with: {error.strerror or error}") from error

@@ -34,7 +34,12 @@ def run_record(episode: Episode, preparation: Preparation, start: Snapshot | Non
     return {
         "schema_version": SCHEMA_VERSION,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "task": {"name": episode.task.name, "folder": str(episode.task.folder), "digest": episode.task.digest},
+        "task": {
+            "name": episode.task.name,
+            "folder": str(episode.task.folder),
+            "digest": episode.task.digest,
+            **({"step": episode.task.step} if episode.task.step else {}),
+        },
         "instruction": episode.task.instruction,
         "variant": preparation.variant,
         "scoring": episode.task.scoring,

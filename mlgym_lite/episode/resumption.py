@@ -23,7 +23,7 @@ from mlgym_lite.config.task_file import WORKSPACE, Task
 from mlgym_lite.episode.observation import with_notes
 from mlgym_lite.episode.outcome import Attempt, Snapshot, Step
 from mlgym_lite.episode.recorder import MARK
-from mlgym_lite.episode.run_reader import read_run, recorded_json
+from mlgym_lite.episode.run_reader import Run, read_run, recorded_json
 from mlgym_lite.errors import ActionsError, EpisodeStateError
 from mlgym_lite.isolation.marked_folders import mark_taken
 from mlgym_lite.models.protocol import ModelUsage
@@ -131,14 +131,23 @@ def read_resumption(path: Path) -> Resumption:
             raise EpisodeStateError(f"{path}: this episode still goes on; its engine is alive")
     if not (path / ".state" / "venv").is_dir() or not (path / "workspace").is_dir():
         raise EpisodeStateError(f"{path}: its workspace or virtual environment is gone (`mlgym-lite gc` removes the latter)")
-    shell = recorded_json(path / SHELL) if (path / SHELL).is_file() else {}
+    if not (path / SHELL).is_file():
+        raise EpisodeStateError(f"{path}: was killed before its first action could begin. Run it anew")
+    try:
+        return _read(path, run)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ActionsError(f"{path}: its record cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _read(path: Path, run: Run) -> Resumption:
+    shell = recorded_json(path / SHELL)
     graded = sorted(folder.name for folder in (path / "grading").iterdir())
     attempts = tuple(_attempt(attempt) for step in run.steps for attempt in step.get("scores") or [])
     return Resumption(
         path=path.absolute(), run=run.run, steps=run.steps, attempts=attempts, gradings=len(graded),
         validations_used=max(sum(name.endswith("-validate") for name in graded), sum(one.kind == "validate" for one in attempts)),
         seconds=float(run.steps[-1].get("elapsed") or 0.0) if run.steps else 0.0,
-        working_directory=str(run.steps[-1].get("cwd") or WORKSPACE) if run.steps else WORKSPACE,
+        working_directory=str((run.steps[-1].get("cwd") if run.steps else shell.get("working_directory")) or WORKSPACE),
         variables=str(shell.get("variables") or ""), root=str(shell.get("root") or ""),
     )  # fmt: skip
 
@@ -170,9 +179,10 @@ def hides_changes(action: str) -> bool:
     return _LASTING.search(action) is not None
 
 
-def keep_shell(run_directory: Path, variables: str, root: str) -> None:
-    """Keep what a shell exports, for going on; aside and into place."""
-    write_whole(run_directory / SHELL, json.dumps({"variables": variables, "root": root}), errors="surrogateescape")
+def keep_shell(run_directory: Path, variables: str, root: str, working_directory: str) -> None:
+    """Keep what a shell exports, for going on; where it is counts until a first step tells it."""
+    content = {"variables": variables, "root": root, "working_directory": working_directory}
+    write_whole(run_directory / SHELL, json.dumps(content), errors="surrogateescape")
 
 
 def _attempt(recorded: Mapping[str, Any]) -> Attempt:

@@ -99,21 +99,30 @@ class SeriesRun:
 
     def _read_killed(self) -> Resumption:
         """Take on what has ended, and find the step that has not."""
-        folder, outcomes = self.outcome.folder, dict(self.outcome.outcomes)
+        folder = self.outcome.folder
         for step in self._series.steps:
             path = folder / step.task.step
             if not (path / "run.json").is_file():
-                raise EpisodeStateError(f"{folder}: was killed before its step {step.task.step} had begun. Run the task anew")
+                raise EpisodeStateError(
+                    f"{folder}: its step {step.task.step} has not begun: it is still being prepared, or the run was killed "
+                    "before it. Then run the task anew"
+                )
+            recorded = recorded_json(path / "run.json").get("task")
+            if not isinstance(recorded, Mapping) or recorded.get("digest") != step.task.digest:
+                raise EpisodeStateError(f"{folder}: the task has changed since; a score would be of neither. Run it anew")
             if not (path / "result.json").is_file():
-                resumption = read_resumption(path)
-                if resumption.run["task"]["digest"] != step.task.digest:
-                    raise EpisodeStateError(f"{folder}: the task has changed since; a score would be of neither. Run it anew")
-                self.outcome = replace(self.outcome, reward=_reward(self._series, outcomes), outcomes=outcomes)
-                return resumption
-            outcomes[step.task.step] = recorded_outcome(recorded_json(path / "result.json"), path)
-            if not reached(step, outcomes[step.task.step]):
+                return read_resumption(path)
+            self._take(step, recorded_outcome(recorded_json(path / "result.json"), path))
+            if not self._goes_on:
                 break
+        self._record(begun=step)
         raise EpisodeStateError(f"{folder}: has ended; there is nothing to go on with")
+
+    def _take(self, step: SeriesStep, outcome: Outcome) -> None:
+        """Count how a step ended."""
+        outcomes = {**self.outcome.outcomes, step.task.step: outcome}
+        self.outcome = replace(self.outcome, reward=_reward(self._series, outcomes), outcomes=outcomes)
+        self._goes_on = reached(step, outcome)
 
     def steps(self) -> Iterator[SeriesStep]:
         """The steps that have no outcome yet, until one does not reach what the next one needs."""
@@ -150,10 +159,8 @@ class SeriesRun:
     def _end_of(self, step: SeriesStep, episode: Episode) -> None:
         """Record how a step ended, and keep what it left where another one follows."""
         assert episode.outcome is not None
-        outcomes = {**self.outcome.outcomes, step.task.step: episode.outcome}
-        self.outcome = replace(self.outcome, reward=_reward(self._series, outcomes), outcomes=outcomes)
+        self._take(step, episode.outcome)
         self._record(begun=step)
-        self._goes_on = reached(step, episode.outcome)
         if self._goes_on and step is not self._series.steps[-1]:
             self._left = left_by(episode)
 

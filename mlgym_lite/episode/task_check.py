@@ -170,8 +170,10 @@ class _Checker:
 
     def _better(self, baseline: float | None) -> _Verdict:
         verdict = self._solution("better.sh", "better method", "it shows that the task can tell methods apart")
-        if verdict.score is None or baseline is None or not verdict.passed:
+        if verdict.score is None or not verdict.passed:
             return verdict._replace(passed=False)
+        if baseline is None:
+            return verdict._replace(passed=False, detail="was scored, and there is no baseline to compare it with")
         gained = self._gains(verdict.score, baseline)
         detail = f"{'gained' if gained else 'gained nothing'} over the baseline's {baseline:.6g}"
         return _Verdict(passed=gained, score=verdict.score, detail=detail)
@@ -258,9 +260,9 @@ class _StepChecker(_Checker):
     def _baseline(self) -> _Verdict:
         """Of what the next step asks for, too: a metric that there is not can never be reached, by nobody."""
         verdict = super()._baseline()
-        for metric, found in self._unmet.items():
-            if found["value"] is None:
-                return verdict._replace(passed=False, detail=f"min_reward asks for {metric!r}, which the grading does not give")
+        missing = ", ".join(repr(metric) for metric, found in self._unmet.items() if found["value"] is None)
+        if missing:
+            return verdict._replace(passed=False, detail=f"min_reward asks for {missing}, which the grading does not give")
         below = "; below its min_reward" if self._unmet else ""
         return verdict._replace(detail=verdict.detail + below)
 

@@ -8,6 +8,7 @@ such locks; then nobody can tell, and `mark_of` says so.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -58,19 +59,21 @@ def make_temporary_folder(purpose: str) -> tuple[Path, int]:
 
 
 @contextlib.contextmanager
-def marked(path: Path) -> Iterator[None]:
-    """Hold a mark in a file of its own, which stays."""
-    descriptor = _mark(path)
+def marked(path: Path, *, alone: bool = False) -> Iterator[None]:
+    """Hold a mark in a file of its own, which stays; with `alone`, raises BlockingIOError where another process holds it."""
+    descriptor = _mark(path, alone=alone)
     try:
         yield
     finally:
         os.close(descriptor)
 
 
-def _mark(path: Path) -> int:
+def _mark(path: Path, *, alone: bool = False) -> int:
     """Make a mark in a file of its own; it is held as long as the descriptor is open."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    take(descriptor, path)
+    if not take(descriptor, path) and alone:
+        os.close(descriptor)
+        raise BlockingIOError(errno.EWOULDBLOCK, "another process holds its mark", str(path))
     return descriptor
 
 

@@ -218,8 +218,48 @@ def test_a_series_that_cannot_go_on(
     instruction.write_text("Another one.\n")
     mlgym("resume", run).told_one_error(17, "the task has changed since")
     instruction.write_text(before)
+    shell = run / "work/.state/shell.json"
+    shell.rename(shell.with_name("kept"))
+    mlgym("resume", run).told_one_error(17, "was killed before its first action could begin. Run it anew")
+    shell.with_name("kept").rename(shell)
     (run / "work/run.json").unlink()
-    mlgym("resume", run).told_one_error(17, "was killed before its step work had begun. Run the task anew")
+    mlgym("resume", run).told_one_error(17, "its step work has not begun", "Then run the task anew")
+
+
+def test_a_step_killed_in_its_first_action_goes_on_where_it_began(
+    mlgym: Program, started: Started, tmp_path: Path, working_folder: Path, actions: Callable[[str], Path]
+) -> None:
+    """In the directory that the step before left; a series.json that cannot be read, or is old, is written anew."""
+    task, run = make_steps(tmp_path / "three"), working_folder / "run"
+    texts = [
+        "mkdir sub; echo 3 > idea.txt; cd sub", "submit", "touch started; [ -e go ] || sleep 60; pwd; echo 4 > ../answer.txt",
+        "submit", "submit",
+    ]  # fmt: skip
+    file = actions("".join(f"{json.dumps(text)}\n" for text in texts))
+    process = started("run", task, "--actions", file, "--output", run)
+    wait_until((run / "work" / "workspace" / "sub" / "started").exists, "the third action is on its way")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    (run / "work/workspace/sub/go").touch()
+    (run / "series.json").write_text("{", encoding="utf-8")
+    assert mlgym("resume", run).status == 0
+    assert lines(run / "work")[0]["observation"].endswith("/workspace/sub\n")
+    whole = (run / "series.json").read_text()
+    (run / "series.json").unlink()
+    mlgym("resume", run / "end").told_one_error(17, "has ended")
+    assert (run / "series.json").read_text() == whole
+
+
+def test_a_plain_run_in_the_folder_of_a_series_is_one_of_its_own(
+    short_sleep: tuple[Path, Path], mlgym: Program, started: Started, working_folder: Path
+) -> None:
+    """What lies beside it does not count."""
+    task, file = short_sleep
+    (working_folder / "series.json").write_text("{}", encoding="utf-8")
+    run = working_folder / "run"
+    kill_in_third_step(started("run", task, "--actions", file, "--output", run), run)
+    (run / "workspace" / "go").touch()
+    assert mlgym("resume", run).status == 0
 
 
 TYPIST = """

@@ -144,6 +144,10 @@ def test_data_of_another_program_is_refused_and_made_anew(make_task: Callable[..
         told.clear()
         prepare_full_data(task, places, os.environ, None, told.append)
         assert ("is complete" in told[-1]) is not makes, told
+    (full_folder(task, places) / "manifest.json").write_text("{")
+    assert not is_ready(task, "full", places)
+    prepare_full_data(task, places, os.environ, None, told.append)
+    assert is_ready(task, "full", places)
     (folder / "prepare.py").write_text(MAKING)
     with pytest.raises(DataError, match=r"was made by another prepare\.py than this task's"):
         find_data(task, "full", places)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mlgym_lite.episode.recorder import RunDirectory, new_run_path
-from mlgym_lite.errors import OutputError
+from mlgym_lite.errors import EpisodeStateError, OutputError
 
 
 @pytest.fixture
@@ -60,6 +60,24 @@ def test_a_parent_that_is_a_file_is_told_as_that(tmp_path: Path) -> None:
     with pytest.raises(OutputError) as caught:
         RunDirectory(tmp_path / "file" / "run")
     assert "already exists" not in str(caught.value)
+
+
+def test_only_one_goes_on_with_an_episode(run: RunDirectory) -> None:
+    """A second process is refused, while the first one is at it and after it."""
+    run.append_step({"step": 1})
+    with pytest.raises(EpisodeStateError, match="still goes on"):
+        RunDirectory(run.path, finished_steps=1)
+    run.close()
+    again = RunDirectory(run.path, finished_steps=1)
+    again.append_step({"step": 2})
+    again.close()
+    with pytest.raises(EpisodeStateError, match="has gone on with this episode meanwhile"):
+        RunDirectory(run.path, finished_steps=1)
+    last = RunDirectory(run.path, finished_steps=2)
+    last.write_result({})
+    last.close()
+    with pytest.raises(EpisodeStateError, match="has gone on with this episode meanwhile"):
+        RunDirectory(run.path, finished_steps=2)
 
 
 def test_a_step_is_on_disk_as_soon_as_it_is_appended(run: RunDirectory) -> None:

@@ -139,7 +139,7 @@ def test_what_does_not_exist_is_told_with_what_does(tmp_path: Path) -> None:
         ("harbor_with_dockerfile", ("by a Dockerfile only. Missing: [metadata.mlgym_lite] with metric, direction",)),
         (
             "several_steps",
-            ("steps: only `run`, `check` and `prepare` take several",),
+            ("steps: only `run`, `resume`, `check` and `prepare` take several",),
         ),
     ],
 )
