@@ -93,12 +93,16 @@ class RunDirectory:
         self._stack = contextlib.ExitStack()
         try:
             self._stack.enter_context(marked(self.path / MARK, alone=True))
-            whole = (self.path / "trajectory.jsonl").read_bytes().rpartition(b"\n")
-            if (self.path / "result.json").exists() or len(whole[0].splitlines()) != finished_steps:
+            lines = (self.path / "trajectory.jsonl").read_bytes()
+            lacks_its_end = not lines.endswith(b"\n") and lines.count(b"\n") + 1 == finished_steps
+            if (self.path / "result.json").exists() or lines.count(b"\n") + lacks_its_end != finished_steps:
                 self._stack.close()
                 raise EpisodeStateError(f"{self.path}: another process has gone on with this episode meanwhile")
             self._trajectory = os.open(self.path / "trajectory.jsonl", os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-            os.ftruncate(self._trajectory, len(whole[0]) + len(whole[1]))
+            if lacks_its_end:
+                os.write(self._trajectory, b"\n")
+            else:
+                os.ftruncate(self._trajectory, lines.rfind(b"\n") + 1)
         except BlockingIOError as error:
             raise EpisodeStateError(f"{self.path}: this episode still goes on; its engine is alive") from error
         except OSError as error:

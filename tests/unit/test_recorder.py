@@ -80,6 +80,17 @@ def test_only_one_goes_on_with_an_episode(run: RunDirectory) -> None:
         RunDirectory(run.path, finished_steps=2)
 
 
+@pytest.mark.parametrize(("left", "steps"), [('{"step": 1}\n{"st', 1), ('{"step": 1}', 1), ("", 0), ('{"st', 0)])
+def test_a_line_that_was_being_written_goes_and_a_whole_one_stays(run: RunDirectory, left: str, steps: int) -> None:
+    """Also where only its end is missing."""
+    run.close()
+    (run.path / "trajectory.jsonl").write_text(left, encoding="utf-8")
+    again = RunDirectory(run.path, finished_steps=steps)
+    again.append_step({"step": steps + 1})
+    again.close()
+    assert [line["step"] for line in _lines(run)] == [*range(1, steps + 2)]
+
+
 def test_a_step_is_on_disk_as_soon_as_it_is_appended(run: RunDirectory) -> None:
     """Another reader sees a step before the next begins."""
     for number in range(3):
