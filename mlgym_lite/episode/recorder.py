@@ -94,7 +94,7 @@ class RunDirectory:
         try:
             self._stack.enter_context(marked(self.path / MARK, alone=True))
             lines = (self.path / "trajectory.jsonl").read_bytes()
-            lacks_its_end = not lines.endswith(b"\n") and lines.count(b"\n") + 1 == finished_steps
+            lacks_its_end = lines[-1:] not in (b"", b"\n") and lines.count(b"\n") + 1 == finished_steps
             if (self.path / "result.json").exists() or lines.count(b"\n") + lacks_its_end != finished_steps:
                 self._stack.close()
                 raise EpisodeStateError(f"{self.path}: another process has gone on with this episode meanwhile")
