@@ -39,11 +39,11 @@ def command(
 
     Of a task of several steps this is done for each, from what the baseline of the step before left.
     """
-    from mlgym_lite.cli.printing import harmless, number, one_line, print_json
+    from mlgym_lite.cli.printing import Progress, harmless, number, one_line, print_json
     from mlgym_lite.config.places import places
     from mlgym_lite.config.run_settings import IsolationChoice, RunSettings
-    from mlgym_lite.config.series_file import Series, has_steps, load_series
-    from mlgym_lite.config.task_file import Task, Variant, load_task
+    from mlgym_lite.config.series_file import Series, load_task_or_series
+    from mlgym_lite.config.task_file import Task, Variant
     from mlgym_lite.episode.task_check import check_task
     from mlgym_lite.errors import CheckError, TaskError
     from mlgym_lite.shipped_files import shipped_task_names
@@ -58,7 +58,7 @@ def command(
     problems: list[str] = []
     for name in names:
         try:
-            loaded.append(load_series(name) if has_steps(name) else load_task(name))
+            loaded.append(load_task_or_series(name))
         except TaskError as error:
             problems.append(str(error))
 
@@ -67,9 +67,7 @@ def command(
         detail = one_line(result.detail, 160) if result.passed else harmless(result.detail)
         click.echo(f"{mark} {result.task}: {result.name}: {number(result.score)}  {result.seconds:.1f} s  {detail}", err=True)
 
-    def tell_progress(text: str) -> None:
-        click.echo(harmless(text), err=True)
-
+    tell_progress = Progress(quiet=False).line
     for task in loaded:
         click.echo(f"{task.name}: {harmless(str(task.folder))}: the files are sound", err=True)
         if not file_only:

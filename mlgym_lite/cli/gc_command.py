@@ -36,13 +36,13 @@ def command(runs: tuple[Path, ...], yes: bool, data: Path | None, as_json: bool)
     if as_json:
         print_json([_record(leftover, yes, failed.get(leftover.path, "")) for leftover in found])
     else:
-        locks = [leftover for leftover in found if leftover.kind == "lock file"]
         for leftover in found:
-            if leftover not in locks:
+            if leftover.kind != "lock file":
                 click.echo(harmless(_line(leftover, yes)))
+        locks = sum(leftover.kind == "lock file" for leftover in found)
         if locks:
             done = "remove" if yes else "found "
-            click.echo(f"{done}      0.0 MiB  {counted(len(locks), 'lock file')} that nobody holds; --json names them")
+            click.echo(f"{done}      0.0 MiB  {counted(locks, 'lock file')} that nobody holds; --json names them")
         click.echo(_summary(removable, runs if not yes else None))
     if failed:
         raise OutputError("\n".join(f"{path}: cannot be removed: {problem}" for path, problem in failed.items()))

@@ -38,10 +38,9 @@ def command(
     The results lie in the cache (MLGYM_LITE_CACHE) and the data folder (--data, MLGYM_LITE_DATA); nodes without network use
     both read-only.
     """
-    from mlgym_lite.cli.printing import harmless, print_json
+    from mlgym_lite.cli.printing import Progress, print_json
     from mlgym_lite.config.places import places
-    from mlgym_lite.config.series_file import has_steps, load_series
-    from mlgym_lite.config.task_file import load_task
+    from mlgym_lite.config.series_file import Series, load_task_or_series
     from mlgym_lite.episode.preparation import prepare_task
     from mlgym_lite.errors import DataError
     from mlgym_lite.isolation.gpu_discovery import GpuHost, has_driver
@@ -54,18 +53,20 @@ def command(
     if source is not None and len(names) != 1:
         raise click.UsageError("--source goes with one task")
     where = places(data=data)
-    loaded = {name: [step.task for step in load_series(name).steps] if has_steps(name) else [load_task(name)] for name in names}
+    read = {name: load_task_or_series(name) for name in names}
+    loaded = {name: [step.task for step in one.steps] if isinstance(one, Series) else [one] for name, one in read.items()}
     first = loaded[names[0]][0]
     if source is not None and (first.data is None or first.data.prepare is None):
         raise click.UsageError(f"{names[0]} needs no --source")
     build = cast(Accelerator, accelerator if accelerator != "auto" else ("gpu" if has_driver(GpuHost()) else "cpu"))
+    tell = Progress(quiet=False).line
     problems: dict[str, DataError] = {}
     for name, tasks_of_it in loaded.items():
         for task in tasks_of_it:
             try:
                 prepare_task(
                     task, where, os.environ, source=source if task is first else None, with_data=not environments_only,
-                    accelerator=build, on_progress=lambda text: click.echo(harmless(text), err=True),
+                    accelerator=build, on_progress=tell,
                 )  # fmt: skip
             except DataError as error:  # its environments are built by then; the other tasks are not held up
                 problems[name] = error

@@ -26,8 +26,7 @@ def command(run_directory: Path, as_json: bool, quiet: bool) -> int:
     from mlgym_lite.cli.playing import play, play_series
     from mlgym_lite.config.series_file import load_series
     from mlgym_lite.config.task_file import load_task
-    from mlgym_lite.episode.resumption import read_resumption
-    from mlgym_lite.errors import EpisodeStateError
+    from mlgym_lite.episode.resumption import check_unchanged, read_resumption
 
     step = _step_in(run_directory)
     if step is not None:
@@ -38,8 +37,7 @@ def command(run_directory: Path, as_json: bool, quiet: bool) -> int:
     resumption = read_resumption(run_directory)
     options = from_invocation(_invocation(run_directory))
     task = load_task(options.pop("task"))
-    if resumption.run["task"]["digest"] != task.digest:
-        raise EpisodeStateError(f"{run_directory}: the task has changed since; a score would be of neither. Run it anew")
+    check_unchanged(run_directory, resumption.run, task)
     return play(task, options, as_json=as_json, quiet=quiet, resumption=resumption)
 
 

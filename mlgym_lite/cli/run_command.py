@@ -41,11 +41,10 @@ def command(task: str, as_json: bool, quiet: bool, **options: Any) -> int:
     """
     from mlgym_lite.cli.invocation import as_invocation
     from mlgym_lite.cli.playing import play, play_series
-    from mlgym_lite.config.series_file import has_steps, load_series
-    from mlgym_lite.config.task_file import load_task
+    from mlgym_lite.config.series_file import Series, load_task_or_series
 
-    if has_steps(task):
-        series = load_series(task)
-        return play_series(series, options, as_json=as_json, quiet=quiet, invocation=as_invocation(series.folder, options))
-    loaded = load_task(task)
-    return play(loaded, options, as_json=as_json, quiet=quiet, invocation=as_invocation(loaded.folder, options))
+    loaded = load_task_or_series(task)
+    invocation = as_invocation(loaded.folder, options)
+    if isinstance(loaded, Series):
+        return play_series(loaded, options, as_json=as_json, quiet=quiet, invocation=invocation)
+    return play(loaded, options, as_json=as_json, quiet=quiet, invocation=invocation)

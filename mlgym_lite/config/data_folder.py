@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def is_ready(task: Task, variant: Variant, places: Places) -> bool:
         return task.data.mini is not None or task.data.mini_program is not None
     folder = full_folder(task, places)
     try:
-        return (folder / MANIFEST).is_file() and not _is_of_another_program(task, folder)
+        return (folder / MANIFEST).is_file() and not _is_of_another_program(task, _manifest(folder))
     except DataError:  # its manifest cannot be read
         return False
 
@@ -80,12 +81,13 @@ def find_data(task: Task, variant: Variant, places: Places) -> DataTrees:
     folder = full_folder(task, places)
     if not (folder / MANIFEST).is_file():
         raise DataError(f"{task.name}: its full data is not in {folder}. {_how_to_get(task)}")
-    if _is_of_another_program(task, folder):
+    manifest = _manifest(folder)
+    if _is_of_another_program(task, manifest):
         raise DataError(
             f"{task.name}: the data in {folder} was made by another {task.data.prepare} than this task's: by an older one, or by "
             f"that of another task called {task.whole_name}. {_how_to_get(task)}"
         )
-    check_sizes(folder)
+    _check_sizes(folder, manifest["files"])
     return trees_in(folder)
 
 
@@ -115,15 +117,19 @@ def trees_in(folder: Path) -> DataTrees:
 
 def check_sizes(folder: Path) -> None:
     """Compare sizes at every run, for the checksums are `prepare`'s to compare; raises DataError where one differs."""
-    for name, entry in read_manifest(folder).items():
+    _check_sizes(folder, read_manifest(folder))
+
+
+def _check_sizes(folder: Path, files: Mapping[str, Mapping[str, int | str]]) -> None:
+    for name, entry in files.items():
         path = folder / name
         if not path.is_file() or path.stat().st_size != entry["bytes"]:
             raise DataError(f"{path}: is not what was prepared ({entry['bytes']} bytes); run `mlgym-lite prepare` again")
 
 
-def _is_of_another_program(task: Task, folder: Path) -> bool:
-    """Whether the program that filled a folder is not the task's; a manifest may not tell, and a task may have none."""
-    made_by = _manifest(folder).get("program")
+def _is_of_another_program(task: Task, manifest: Mapping[str, Any]) -> bool:
+    """Whether the program that made the data is not the task's; a manifest may not tell, and a task may have none."""
+    made_by = manifest.get("program")
     if made_by is None or task.data is None or task.data.prepare is None:
         return False
     return bool(made_by != file_sha256(task.path(task.data.prepare)))

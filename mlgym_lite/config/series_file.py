@@ -21,6 +21,7 @@ from mlgym_lite.config.task_file import (
     find_task_file,
     folder_digest,
     folder_problems,
+    load_task,
     network_problems,
     path_problems,
 )
@@ -66,12 +67,13 @@ class Series:
     steps: tuple[SeriesStep, ...]
 
 
-def has_steps(reference: str | Path) -> bool:
-    """Whether it is a task of several steps, sound or not; raises TaskError where there is no such file."""
+def load_task_or_series(reference: str | Path) -> Task | Series:
+    """Read a task of one step or of several, as its file says; raises TaskError with every mistake found."""
     try:
-        return "steps" in read_toml(find_task_file(reference))
-    except TomlProblems:  # who loads it tells them
-        return False
+        has_steps = "steps" in read_toml(find_task_file(reference))
+    except TomlProblems:  # which loading it tells
+        has_steps = False
+    return load_series(reference) if has_steps else load_task(reference)
 
 
 def load_series(reference: str | Path) -> Series:

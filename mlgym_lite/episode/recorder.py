@@ -58,6 +58,11 @@ def already_there(path: Path) -> OutputError:
     return OutputError(f"{path}: already exists; a run is never overwritten. Name another --output")
 
 
+def still_goes_on(path: Path) -> EpisodeStateError:
+    """The refusal of a run whose engine is alive."""
+    return EpisodeStateError(f"{path}: this episode still goes on; its engine is alive")
+
+
 class RunDirectory:
     """One run's directory; the episode owns it and closes it."""
 
@@ -104,7 +109,7 @@ class RunDirectory:
             else:
                 os.ftruncate(self._trajectory, lines.rfind(b"\n") + 1)
         except BlockingIOError as error:
-            raise EpisodeStateError(f"{self.path}: this episode still goes on; its engine is alive") from error
+            raise still_goes_on(self.path) from error
         except OSError as error:
             self._stack.close()
             raise OutputError(f"{self.path}: cannot be gone on with: {error.strerror or error}") from error

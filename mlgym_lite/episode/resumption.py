@@ -22,7 +22,7 @@ from mlgym_lite.config.run_settings import RunSettings
 from mlgym_lite.config.task_file import WORKSPACE, Task
 from mlgym_lite.episode.observation import with_notes
 from mlgym_lite.episode.outcome import Attempt, Snapshot, Step
-from mlgym_lite.episode.recorder import MARK
+from mlgym_lite.episode.recorder import MARK, still_goes_on
 from mlgym_lite.episode.run_reader import Run, read_run, recorded_json
 from mlgym_lite.errors import ActionsError, EpisodeStateError
 from mlgym_lite.isolation.marked_folders import mark_taken
@@ -128,7 +128,7 @@ def read_resumption(path: Path) -> Resumption:
         )
     with mark_taken(path / MARK) as mark:
         if mark == "held":
-            raise EpisodeStateError(f"{path}: this episode still goes on; its engine is alive")
+            raise still_goes_on(path)
     if not (path / ".state" / "venv").is_dir() or not (path / "workspace").is_dir():
         raise EpisodeStateError(f"{path}: its workspace or virtual environment is gone (`mlgym-lite gc` removes the latter)")
     if not (path / SHELL).is_file():
@@ -150,6 +150,13 @@ def _read(path: Path, run: Run) -> Resumption:
         working_directory=str((run.steps[-1].get("cwd") if run.steps else shell.get("working_directory")) or WORKSPACE),
         variables=str(shell.get("variables") or ""), root=str(shell.get("root") or ""),
     )  # fmt: skip
+
+
+def check_unchanged(path: Path, run: Mapping[str, Any], task: Task) -> None:
+    """Compare a task with the one that a run.json is of; raises EpisodeStateError, which names `path`, where it is another."""
+    recorded = run.get("task")
+    if not isinstance(recorded, Mapping) or recorded.get("digest") != task.digest:
+        raise EpisodeStateError(f"{path}: the task has changed since; a score would be of neither. Run it anew")
 
 
 def can_go_on(path: Path) -> bool:

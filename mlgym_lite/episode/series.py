@@ -22,7 +22,7 @@ from mlgym_lite.config.task_file import Task
 from mlgym_lite.episode.engine import Episode
 from mlgym_lite.episode.outcome import Outcome, Snapshot, recorded_outcome
 from mlgym_lite.episode.recorder import STEPS_RECORD, already_there, new_run_path
-from mlgym_lite.episode.resumption import Resumption, read_resumption
+from mlgym_lite.episode.resumption import Resumption, check_unchanged, read_resumption
 from mlgym_lite.episode.run_reader import recorded_json
 from mlgym_lite.episode.runner import Listeners, run_episode
 from mlgym_lite.errors import EpisodeStateError, OutputError
@@ -107,9 +107,7 @@ class SeriesRun:
                     f"{folder}: its step {step.task.step} has not begun: it is still being prepared, or the run was killed "
                     "before it. Then run the task anew"
                 )
-            recorded = recorded_json(path / "run.json").get("task")
-            if not isinstance(recorded, Mapping) or recorded.get("digest") != step.task.digest:
-                raise EpisodeStateError(f"{folder}: the task has changed since; a score would be of neither. Run it anew")
+            check_unchanged(folder, recorded_json(path / "run.json"), step.task)
             if not (path / "result.json").is_file():
                 return read_resumption(path)
             self._take(step, recorded_outcome(recorded_json(path / "result.json"), path))
